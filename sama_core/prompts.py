@@ -1,0 +1,92 @@
+"""What a user gives: clicks, a box, a rough mask. All in pixel units of the image the prompt belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sama_core.errors import InvalidPrompt
+
+#: More clicks than this make the answer worse, not better, and no person makes them.
+MAX_POINTS = 256
+LOW_RES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A promptable-segmentation prompt (Kirillov et al. 2023, "Segment Anything", section 2).
+
+    Attributes:
+        points: N×2 float, (x, y) in image pixels; (0, 0) is the outer corner of the top-left pixel.
+        labels: N int, 1 = include, 0 = exclude.
+        box: (x0, y0, x1, y1) in image pixels, or None.
+        mask: H×W bool or uint8 (> 127 is inside), a rough region of the same size as the image, or None.
+        low_res_logits: 256×256 float32, the logits a previous answer on this image carried, or None.
+    """
+
+    points: np.ndarray | list | tuple = ()
+    labels: np.ndarray | list | tuple = ()
+    box: np.ndarray | list | tuple | None = None
+    mask: np.ndarray | None = None
+    low_res_logits: np.ndarray | None = None
+
+    def validated(self, height: int, width: int) -> Prompt:
+        """Return an equal prompt of numpy arrays that fits an image of `height` × `width` pixels.
+
+        A box is clipped to the image, for a box drawn generously over an edge means what it covers. A click off the
+        image is refused: it says nothing about any pixel, and moving it would put words in the user's mouth.
+
+        Raises:
+            InvalidPrompt: nothing to go on, wrong shapes, non-finite numbers, or everything off the image.
+        """
+        points = np.asarray(self.points, np.float32).reshape(-1, 2) if len(self.points) else np.zeros((0, 2), np.float32)
+        labels = np.asarray(self.labels, np.int64).reshape(-1)
+        if len(points) != len(labels):
+            raise InvalidPrompt(f"There are {len(points)} clicks but {len(labels)} labels. Give one label for each click.")
+        if len(points) > MAX_POINTS:
+            raise InvalidPrompt(f"{len(points)} clicks are too many; use at most {MAX_POINTS}. A few precise clicks work best.")
+        if not np.isfinite(points).all():
+            raise InvalidPrompt("A click has a coordinate that is not a number. Place the clicks again.")
+        if not np.isin(labels, (0, 1)).all():
+            raise InvalidPrompt("A label must be 1 (include) or 0 (exclude).")
+        inside = (points >= 0).all(1) & (points[:, 0] <= width) & (points[:, 1] <= height)
+        if len(points) and not inside.all():
+            raise InvalidPrompt(
+                f"{int((~inside).sum())} of {len(points)} clicks lie outside the picture ({width}×{height}). Move them onto it."
+            )
+        box = self._validated_box(height, width)
+        mask = self._validated_mask(height, width)
+        logits = None
+        if self.low_res_logits is not None:
+            logits = np.asarray(self.low_res_logits, np.float32)
+            if logits.shape != (LOW_RES, LOW_RES) or not np.isfinite(logits).all():
+                raise InvalidPrompt(f"low_res_logits must be {LOW_RES}×{LOW_RES} finite numbers, as an earlier answer gave them.")
+        if not (labels == 1).any() and box is None and mask is None and logits is None:
+            if len(labels):
+                raise InvalidPrompt("There are only exclude clicks. Add at least one click on the thing you want.")
+            raise InvalidPrompt("There is nothing to go on. Click on the thing you want, or draw a box around it.")
+        return Prompt(points, labels, box, mask, logits)
+
+    def _validated_box(self, height: int, width: int) -> np.ndarray | None:
+        if self.box is None:
+            return None
+        box = np.asarray(self.box, np.float32).reshape(-1)
+        if box.shape != (4,) or not np.isfinite(box).all():
+            raise InvalidPrompt("A box is four numbers: left, top, right, bottom.")
+        box = np.array([min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])], np.float32)
+        box = np.clip(box, 0, np.array([width, height, width, height], np.float32))
+        if box[2] - box[0] < 1 or box[3] - box[1] < 1:
+            raise InvalidPrompt(f"The box lies outside the picture ({width}×{height}) or is empty. Draw it over the thing you want.")
+        return box
+
+    def _validated_mask(self, height: int, width: int) -> np.ndarray | None:
+        if self.mask is None:
+            return None
+        mask = np.asarray(self.mask)
+        if mask.shape != (height, width):
+            raise InvalidPrompt(f"The mask is {mask.shape} but the picture is {(height, width)}. Give a mask of the same size.")
+        mask = mask if mask.dtype == bool else mask > 127
+        if not mask.any():
+            raise InvalidPrompt("The mask is empty. Mark the thing you want.")
+        return mask
