@@ -1,0 +1,18 @@
+"""`python -m sama_core.service`: the command in install.json that starts the engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sama_core.service.engines import real_engines
+from sama_core.service.lifecycle import serve
+
+
+def main() -> int:
+    """Start the engine, detached from whoever started it; return the exit status."""
+    return serve(real_engines(os.environ.get("SAMA_DEVICE", "auto")), detached=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

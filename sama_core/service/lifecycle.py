@@ -1,0 +1,202 @@
+"""An engine's life: the lock that makes it the only one, the state file by which it is found, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from sama_core import __version__, paths
+from sama_core.service import PROTOCOL
+from sama_core.service.log_file import open_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sama_core.service.engines import EnginePool
+
+log = logging.getLogger(__name__)
+
+DEFAULT_IDLE_SECONDS = 900.0
+
+#: Seconds to wait for an engine that is just starting (it will write its state file) or just leaving (it will
+#: release its lock): without it a client that comes at that moment would be left without an engine.
+LOCK_PATIENCE = 8.0
+
+#: Seconds for the worker to end after its job was told to.
+WORKER_PATIENCE = 2.0
+
+
+def prepare_home() -> None:
+    """Make the product's folder and `run/` in it, for their owner only.
+
+    Raises:
+        OSError: they cannot be made or are another user's.
+    """
+    for folder in (paths.home(), paths.state_file().parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+class EngineLock:
+    """The lock a user's only engine holds for its life. The system frees it however the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def acquire(self) -> bool:
+        """Try to take the lock, and say whether that worked."""
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Free the lock."""
+        os.close(self._descriptor)
+
+
+def become_the_engine() -> EngineLock | None:
+    """Return the lock, or None when another engine lives.
+
+    Returns None at once when the other one can be found by its state file. While there is none, it is
+    starting or leaving: then this waits for one or the other.
+    """
+    lock = EngineLock(paths.state_file().with_name("engine.lock"))
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while not lock.acquire():
+        if paths.state_file().exists() or time.monotonic() > deadline:
+            lock.close()
+            return None
+        time.sleep(0.05)
+    return lock
+
+
+class StateFile:
+    """`run/engine.json`: written whole, for its owner only, and removed only while it is this engine's."""
+
+    def __init__(self, path: Path, port: int, token: str) -> None:
+        self._path = path
+        self._state: dict[str, Any] = {
+            "schema": 1,
+            "protocol": PROTOCOL,
+            "port": port,
+            "token": token,
+            "pid": os.getpid(),
+            "version": __version__,
+            "started": time.time(),
+        }
+
+    def write(self) -> None:
+        """Put the file in place; a reader sees the old one or the new one, never a part."""
+        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(self._state, file)
+        draft.replace(self._path)
+
+    def remove(self) -> None:
+        """Remove the file if it is this engine's."""
+        try:
+            current = json.loads(self._path.read_text(encoding="utf-8"))
+            if isinstance(current, dict) and current.get("token") == self._state["token"]:
+                self._path.unlink()
+        except (OSError, ValueError) as error:
+            log.info("state file not removed: %s", error)
+
+
+def idle_seconds() -> float:
+    """Return `$SAMA_IDLE_SECONDS`, or the default when it is not a positive number."""
+    text = os.environ.get("SAMA_IDLE_SECONDS", "")
+    try:
+        seconds = float(text) if text else DEFAULT_IDLE_SECONDS
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        log.warning("SAMA_IDLE_SECONDS=%r is not a positive number: using %g", text, DEFAULT_IDLE_SECONDS)
+        return DEFAULT_IDLE_SECONDS
+    return seconds
+
+
+def serve(engines: EnginePool, detached: bool) -> int:
+    """Be the engine until told to stop or idle; return the process's exit status.
+
+    Args:
+        engines: the models to serve.
+        detached: started by a program, not at a terminal: survive its hang-up, print to the log.
+
+    Raises:
+        OSError: the product's folder cannot be used, or no port can be opened.
+    """
+    os.umask(0o077)
+    prepare_home()
+    lock = become_the_engine()
+    if lock is None:
+        if not detached:
+            print("An engine is already running.", file=sys.stderr)
+        return 0
+    if detached and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    open_log(paths.log_file(), detached)
+    worker_ended = False
+    try:
+        worker_ended = _run(engines)
+    except Exception:
+        log.exception("the engine cannot go on")
+        raise
+    finally:
+        lock.close()
+        logging.shutdown()
+        if not worker_ended:
+            # Ending the interpreter under a thread that is computing in native code can crash, and there is
+            # nothing left to clean up.
+            os._exit(0)
+    return 0
+
+
+def _run(engines: EnginePool) -> bool:
+    from sama_core.service.activity import Activity
+    from sama_core.service.app import EngineApp, error_response
+    from sama_core.service.jobs import JobQueue
+    from sama_core.service.security import Gate
+    from sama_core.service.server import EngineServer, loopback_socket
+
+    token = secrets.token_urlsafe(32)
+    listener = loopback_socket()
+    port = listener.getsockname()[1]
+    state = StateFile(paths.state_file(), port, token)
+    activity = Activity()
+    jobs = JobQueue()
+    worker_ended = False
+
+    def listening() -> None:
+        state.write()
+        log.info("engine %s listens on port %d, pid %d", __version__, port, os.getpid())
+
+    def ending() -> None:
+        nonlocal worker_ended
+        # First, so that no client comes to an engine that is about to leave.
+        state.remove()
+        worker_ended = jobs.close(WORKER_PATIENCE)
+
+    app = EngineApp(engines, jobs, stop=lambda: server.stop())
+    gate = Gate(app.routes(), token, port, error_response, activity)
+    server = EngineServer(gate, activity, idle_seconds(), listening, ending)
+    asyncio.run(server.serve(sockets=[listener]))
+    log.info("engine ended")
+    return worker_ended
