@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
-from sandbox import apt_sources
+from sandbox import apt_sources, private_apt
 
 DEFAULT = Path(__file__).resolve().parents[3] / ".cache" / "gimp-trixie"
 SUITE = "trixie"
@@ -100,15 +101,14 @@ def _remove(folder: Path) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=True)
 
 
-def _build(building: Path, output) -> None:
-    mirror = apt_sources.debian_mirror()
+def _build(building: Path, output: IO[str]) -> None:
     if os.geteuid() == 0 and _have_mmdebstrap(output):
-        _mmdebstrap(mirror, building, output)
+        _mmdebstrap(building, output)
     else:
-        _unpack(mirror, building, output)
+        _unpack(building, output)
 
 
-def _have_mmdebstrap(output) -> bool:
+def _have_mmdebstrap(output: IO[str]) -> bool:
     if shutil.which("mmdebstrap"):
         return True
     apt = ["apt-get", "-y", "--no-install-recommends"]
@@ -120,49 +120,25 @@ def _have_mmdebstrap(output) -> bool:
     return shutil.which("mmdebstrap") is not None
 
 
-def _mmdebstrap(mirror: str, building: Path, output) -> None:
+def _mmdebstrap(building: Path, output: IO[str]) -> None:
     # A machine whose clock runs ahead of the mirror's last refresh would call its Release file expired.
     options = ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
     if apt_sources.DEBIAN_KEYRING.exists():
         options.append(f"--keyring={apt_sources.DEBIAN_KEYRING}")
     command = ["mmdebstrap", "--variant=minbase", *options, f"--include={','.join(PACKAGES)}"]
-    command += [SUITE, str(building), f"deb {mirror} {SUITE} main"]
-    subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True)
+    command += [SUITE, str(building), f"deb {apt_sources.debian_mirror()} {SUITE} main"]
+    _run(*command, output=output)
 
 
-def _unpack(mirror: str, building: Path, output) -> None:
+def _unpack(building: Path, output: IO[str]) -> None:
     state = building.with_name(building.name + "-apt")
+    for package in private_apt.download(state, SUITE, PACKAGES + ESSENTIAL, output):
+        _run("sh", str(UNPRIVILEGED), "unpack", str(package), str(building), output=output)
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    _run(*namespace, "sh", str(UNPRIVILEGED), "configure", str(building), output=output)
     _remove(state)
-    for name in ("lists/partial", "cache/archives/partial"):
-        (state / name).mkdir(parents=True)
-    (state / "status").touch()
-    signed_by = f"[signed-by={apt_sources.DEBIAN_KEYRING}] " if apt_sources.DEBIAN_KEYRING.exists() else ""
-    (state / "sources.list").write_text(f"deb {signed_by}{mirror} {SUITE} main\n")
-    settings = {
-        "Dir::Etc::sourcelist": state / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "Dir::State": state,
-        "Dir::State::lists": state / "lists",
-        "Dir::State::status": state / "status",
-        "Dir::Cache": state / "cache",
-        "Acquire::Check-Valid-Until": "false",
-        "Acquire::Languages": "none",
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "",
-        "Debug::NoLocking": "true",
-    }
-    apt = ["apt-get", "-y", *(f"-o{key}={value}" for key, value in settings.items())]
 
-    def run(*command: str) -> None:
-        subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True)
 
-    run(*apt, "update")
-    run(*apt, "--download-only", "install", *PACKAGES, *ESSENTIAL)
-    for package in sorted((state / "cache/archives").glob("*.deb")):
-        run("sh", str(UNPRIVILEGED), "unpack", str(package), str(building))
-    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-    run(*unshare, "sh", str(UNPRIVILEGED), "configure", str(building))
-    _remove(state)
+def _run(*command: str, output: IO[str]) -> None:
+    subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True, cwd="/")
