@@ -1,0 +1,168 @@
+"""The list of everything the installer made, so that it can take exactly that away again.
+
+An entry is written before the thing is made: an installer that is cut off leaves a manifest that covers its
+leftovers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from installer import private_json
+from installer.failures import InstallError
+
+FILE_NAME = "manifest.json"
+_SCHEMA = 1
+
+
+@dataclass
+class Environment:
+    """The Python environment that the engine runs in.
+
+    Attributes:
+        python: its interpreter.
+        made: the installer made it, so the installer removes it.
+        source: fingerprint of the package in it; empty while that is being put in.
+    """
+
+    python: str
+    made: bool
+    source: str
+
+
+@dataclass
+class Manifest:
+    """What was made for the SAMA_HOME `home`.
+
+    Attributes:
+        files: every file in a GIMP profile.
+        folders: every folder made outside the engine's environment, in the order of their making.
+    """
+
+    home: Path
+    environment: Environment | None = None
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        """Where the manifest itself is kept."""
+        return self.home / FILE_NAME
+
+    @classmethod
+    def load(cls, home: Path) -> Manifest:
+        """Return the manifest in `home`, an empty one when nothing is installed.
+
+        Raises:
+            InstallError: there is one that this installer cannot read.
+        """
+        path = home / FILE_NAME
+        if not path.exists():
+            return cls(home)
+        data = private_json.read(path)
+        try:
+            if data is None or data["schema"] != _SCHEMA:
+                raise ValueError
+            environment = Environment(**data["environment"]) if data["environment"] else None
+            return cls(
+                home,
+                environment,
+                [str(name) for name in data["files"]],
+                [str(name) for name in data["folders"]],
+            )
+        except (KeyError, TypeError, ValueError):
+            raise InstallError(
+                f"{path} is damaged or from another version of SAMA. "
+                f"Use that version's installer, or delete the folder {home} and run this again."
+            ) from None
+
+    def save(self) -> None:
+        """Write the manifest; its folder must exist."""
+        environment = vars(self.environment) if self.environment else None
+        data = {"schema": _SCHEMA, "environment": environment, "files": self.files, "folders": self.folders}
+        if private_json.read(self.path) != data:
+            private_json.write(self.path, data)
+
+    def add_file(self, path: Path) -> None:
+        """Note a file that is about to be made."""
+        if str(path) not in self.files:
+            self.files.append(str(path))
+
+    def add_folder(self, path: Path) -> None:
+        """Note a folder that is about to be made."""
+        if str(path) not in self.folders:
+            self.folders.append(str(path))
+
+    def make_folder(self, path: Path, undo: ExitStack, mode: int = 0o777) -> None:
+        """Make `path` and the parents it lacks, each noted here and unmade by `undo`.
+
+        Raises:
+            InstallError: a folder cannot be made.
+        """
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            self.add_folder(folder)
+            if self.home.is_dir():
+                self.save()
+            try:
+                folder.mkdir(mode=mode if folder == path else 0o777)
+            except OSError as error:
+                raise InstallError(
+                    f"{folder} cannot be made ({error.strerror}). Make that place writable and run this "
+                    "again."
+                ) from error
+            undo.callback(remove_if_empty, folder)
+
+    def remove_files(self) -> None:
+        """Remove the listed files, and what Python cached of them beside them."""
+        for name in self.files:
+            _remove_file_and_bytecode(Path(name))
+
+    def remove_folders(self) -> list[Path]:
+        """Remove the listed folders that are empty; return those that stay."""
+        folders = [Path(name) for name in self.folders]
+        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+            remove_if_empty(folder)
+        return [folder for folder in folders if folder.exists()]
+
+
+def _remove_file_and_bytecode(path: Path) -> None:
+    """Remove a file if it is there, and what Python cached of it beside it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+    cache = path.parent / "__pycache__"
+    if path.suffix == ".py" and cache.is_dir():
+        for compiled in cache.glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+        remove_if_empty(cache)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove `folder` unless something is in it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of the installer's own with all that is in it; nothing happens when it is not there.
+
+    Raises:
+        InstallError: something in it cannot be removed.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        place = os.fspath(error.filename or folder)
+        raise InstallError(
+            f"{place} cannot be removed ({error.strerror}). Close GIMP and run this again."
+        ) from error

@@ -1,0 +1,160 @@
+"""Copy the plug-in into a GIMP profile."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from installer.failures import InstallError
+from installer.manifest import Manifest, remove_tree
+
+#: GIMP takes a folder for a plug-in when it holds a program of the same name.
+NAME = "sama_select"
+MAIN = f"{NAME}.py"
+#: Names that GIMP takes for nothing, beside the plug-in for as long as it is being replaced.
+_NEW = f".{NAME}.new"
+_OLD = f".{NAME}.old"
+
+
+def shipped_files(source: Path) -> list[Path]:
+    """The plug-in's files, relative to its folder `source`.
+
+    Raises:
+        InstallError: the plug-in is not there.
+    """
+    if not (source / MAIN).is_file():
+        raise InstallError(f"{source / MAIN} is missing. Download SAMA for GIMP again and unpack all of it.")
+    files = (file.relative_to(source) for file in source.rglob("*") if file.is_file())
+    return sorted(file for file in files if not _is_bytecode(file))
+
+
+def check_place(plug_ins: Path) -> None:
+    """Make sure that the plug-in can be put into the folder `plug_ins`, which need not exist yet.
+
+    Raises:
+        InstallError: it cannot be written, or something else holds the plug-in's name.
+    """
+    place = next(folder for folder in (plug_ins, *plug_ins.parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise InstallError(
+            f"{place} is not a folder you can write to. Correct that, or name another profile with "
+            "--gimp-profile."
+        )
+    target = plug_ins / NAME
+    if target.is_symlink():
+        raise InstallError(f"{target} is a link to {target.readlink()}. Remove the link and run this again.")
+    if target.exists() and not target.is_dir():
+        raise InstallError(f"{target} is a file. Move it away and run this again.")
+    if target.is_dir() and any(target.iterdir()) and not (target / MAIN).exists():
+        raise InstallError(f"{target} holds something that is not SAMA. Move it away and run this again.")
+
+
+def is_current(source: Path, plug_ins: Path, manifest: Manifest) -> bool:
+    """Whether `plug_ins` holds exactly the plug-in in `source`, with its run bit and in the manifest."""
+    target = plug_ins / NAME
+    files = shipped_files(source)
+    if any(str(target / file) not in manifest.files for file in files) or _stale_files(
+        target, files, manifest
+    ):
+        return False
+    if any(
+        not (target / file).is_file() or not filecmp.cmp(source / file, target / file, shallow=False)
+        for file in files
+    ):
+        return False
+    return sys.platform == "win32" or os.access(target / MAIN, os.X_OK)
+
+
+def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> None:
+    """Put the plug-in into `plug_ins`, in place of an older one, and note its files in the manifest.
+
+    The new folder is made ready beside the old one and then takes its name. Files in the old folder that the
+    installer did not put there stay. `clear_leftovers` removes the old one once nothing can fail any more.
+
+    Raises:
+        InstallError: the files cannot be written; the old plug-in is in place then.
+    """
+    target, new, old = plug_ins / NAME, plug_ins / _NEW, plug_ins / _OLD
+    files = shipped_files(source)
+    stale = _stale_files(target, files, manifest)
+    foreign = _foreign_files(target, files, manifest)
+    manifest.files = [name for name in manifest.files if name not in map(str, stale)]
+    folders = sorted({target, *(target / parent for file in files for parent in file.parents)})
+    for folder in folders:
+        # Also one that is there: an older copy, made by hand, becomes the installer's. Only empty folders
+        # are ever removed.
+        manifest.add_folder(folder)
+    for file in files:
+        manifest.add_file(target / file)
+    manifest.save()
+    clear_leftovers(plug_ins)
+    undo.callback(clear_leftovers, plug_ins)
+    try:
+        for file in files:
+            copy = new / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # Not the source's time: GIMP asks a plug-in again for its procedures when the time of its file
+            # is new.
+            shutil.copyfile(source / file, copy)
+        (new / MAIN).chmod(0o755)
+        for file in foreign:
+            copy = new / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(target / file, copy, follow_symlinks=False)
+        if target.exists():
+            target.rename(old)
+            undo.callback(_put_back, target, old)
+        else:
+            undo.callback(remove_tree, target)
+        new.rename(target)
+    except OSError as error:
+        raise InstallError(
+            f"The plug-in could not be put into {plug_ins}: {error}. Correct that and run this again."
+        ) from error
+
+
+def clear_leftovers(plug_ins: Path) -> None:
+    """Remove what replacing the plug-in leaves beside it, after taking back a replacing that was cut off."""
+    target, old = plug_ins / NAME, plug_ins / _OLD
+    if old.is_dir() and not target.exists():
+        old.rename(target)
+    remove_tree(plug_ins / _NEW)
+    remove_tree(old)
+
+
+def _put_back(target: Path, old: Path) -> None:
+    remove_tree(target)
+    old.rename(target)
+
+
+def _is_bytecode(file: Path) -> bool:
+    return file.suffix == ".pyc" or "__pycache__" in file.parts
+
+
+def _present_files(target: Path) -> list[Path]:
+    if not target.is_dir():
+        return []
+    return [
+        file.relative_to(target) for file in target.rglob("*") if not file.is_dir() and not _is_bytecode(file)
+    ]
+
+
+def _stale_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
+    """Files of an earlier version, that the installer put there and this version does not have."""
+    return [
+        target / file
+        for file in _present_files(target)
+        if file not in shipped and str(target / file) in manifest.files
+    ]
+
+
+def _foreign_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
+    return [
+        file
+        for file in _present_files(target)
+        if file not in shipped and str(target / file) not in manifest.files
+    ]
