@@ -1,0 +1,105 @@
+"""SAM with an exchangeable backbone: prompt encoder and two-way mask decoder are `segment_anything`'s own modules.
+
+`segment_anything`'s `MaskDecoder.predict_masks` decodes many prompts of one image. Training has one prompt for each of
+many images, so `decode` builds the tokens itself; for one image it computes what `predict_masks` computes (tested).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from torch import nn
+
+from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
+from sama_core.model.labels import PAD
+
+
+class Decoded(NamedTuple):
+    """Output of the mask decoder.
+
+    Attributes:
+        logits: B×4×256×256 float; index 0 is the answer, 1-3 the alternatives for a single ambiguous click.
+        iou: B×4 float, the decoder's own estimate of each mask's IoU.
+    """
+
+    logits: torch.Tensor
+    iou: torch.Tensor
+
+
+class PromptableSam(nn.Module):
+    """A SAM: backbone, prompt encoder and mask decoder (Kirillov et al. 2023, section 3)."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.prompt_encoder = PromptEncoder(
+            embed_dim=EMBED_DIM,
+            image_embedding_size=(GRID, GRID),
+            input_image_size=(backbone.input_size, backbone.input_size),
+            mask_in_chans=16,
+        )
+        self.mask_decoder = MaskDecoder(
+            transformer_dim=EMBED_DIM,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048),
+        )
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square model input, pixels."""
+        return self.backbone.input_size
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map B×3×h×w sRGB 0..255 to the backbone's input range and pad right and bottom to S×S with zeros."""
+        mean = pixels.new_tensor(self.backbone.pixel_mean).view(3, 1, 1)
+        std = pixels.new_tensor(self.backbone.pixel_std).view(3, 1, 1)
+        h, w = pixels.shape[-2:]
+        return nn.functional.pad((pixels - mean) / std, (0, self.input_size - w, 0, self.input_size - h))
+
+    def encode(self, x: torch.Tensor) -> Features:
+        """Encode normalised and padded B×3×S×S input."""
+        return self.backbone(x)
+
+    def embed_prompts(
+        self, points: torch.Tensor, labels: torch.Tensor, mask_logits: torch.Tensor, has_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embed one prompt for each image of a batch.
+
+        Args:
+            points: B×N×2 float, (x, y) in model-input pixels.
+            labels: B×N int64 as in `labels.py`. SAM expects a PAD token when there is no box.
+            mask_logits: B×1×256×256 float; ignored where `has_mask` is false.
+            has_mask: B bool.
+
+        Returns:
+            sparse B×N×256 and dense B×256×64×64 embeddings.
+        """
+        encoder = self.prompt_encoder
+        size = encoder.input_image_size
+        sparse = encoder.pe_layer.forward_with_coords(points, size)
+        known = (labels != PAD).unsqueeze(-1).to(sparse.dtype)
+        sparse = sparse * known + encoder.not_a_point_embed.weight * (1 - known)
+        for label, embedding in enumerate(encoder.point_embeddings):
+            sparse = sparse + embedding.weight * (labels == label).unsqueeze(-1).to(sparse.dtype)
+        gate = has_mask.view(-1, 1, 1, 1)
+        dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand(len(points), -1, GRID, GRID)
+        if bool(has_mask.any()):
+            dense = torch.where(gate, encoder.mask_downscaling(mask_logits), dense)
+        return sparse, dense
+
+    def decode(self, embedding: torch.Tensor, sparse: torch.Tensor, dense: torch.Tensor) -> Decoded:
+        """Decode one prompt for each image: B×256×64×64 embedding, B×N×256 sparse, B×256×64×64 dense."""
+        decoder = self.mask_decoder
+        batch, dim, height, width = embedding.shape
+        output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
+        tokens = torch.cat([output_tokens, sparse], dim=1)
+        position = self.prompt_encoder.get_dense_pe().expand(batch, -1, -1, -1)
+        hidden, source = decoder.transformer(embedding + dense, position, tokens)
+        upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(batch, dim, height, width))
+        hyper = torch.stack(
+            [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
+            dim=1,
+        )
+        logits = (hyper @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        return Decoded(logits, decoder.iou_prediction_head(hidden[:, 0]))

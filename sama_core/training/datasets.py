@@ -1,0 +1,179 @@
+"""Photos with masks, as folders lay them out, and the cutting of training samples from them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+#: Value of "nobody knows" in an index mask (PASCAL VOC's void).
+VOID = 255
+#: An object smaller than this share of the photo is not a target.
+MIN_SHARE = 0.003
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photo and its mask file; `indexed` masks hold class numbers, the others are binary at 128."""
+
+    set_name: str
+    name: str
+    image: Path
+    mask: Path
+    indexed: bool
+
+
+def find_entries(root: Path, split: str, sets: tuple[str, ...] | None = None) -> list[Entry]:
+    """List the photos of one split.
+
+    `root` holds `split.csv` (columns set, name, split) and, for each set, `images/NAME.*` and `masks/NAME.png`. A set is
+    read as class indices when its masks are not binary; that is looked up in the first few masks.
+
+    Raises:
+        FileNotFoundError: no `split.csv`, or a listed photo or mask is missing.
+    """
+    by_set: dict[str, list[str]] = {}
+    with (root / "split.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["split"] == split and (sets is None or row["set"] in sets):
+                by_set.setdefault(row["set"], []).append(row["name"])
+    entries = []
+    for set_name, names in sorted(by_set.items()):
+        images = {path.stem: path for path in (root / set_name / "images").iterdir()}
+        masks = {path.stem: path for path in (root / set_name / "masks").iterdir()}
+        missing = [name for name in names if name not in images or name not in masks]
+        if missing:
+            raise FileNotFoundError(f"{set_name}: {len(missing)} photos of split.csv have no image or mask, first {missing[0]}")
+        indexed = any(_is_indexed(masks[name]) for name in names[:20])
+        entries += [Entry(set_name, name, images[name], masks[name], indexed) for name in sorted(names)]
+    return entries
+
+
+def _is_indexed(path: Path) -> bool:
+    values = np.unique(np.asarray(Image.open(path)))
+    return bool(((values > 0) & (values < 128)).any())
+
+
+def load_rgb(path: Path) -> np.ndarray:
+    """Read a photo as H×W×3 uint8."""
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def load_objects(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the entry's objects as (mask, valid) pairs of H×W uint8 0/1; `valid` is 0 where the annotation is void.
+
+    In an indexed mask an object is a connected component of a class, so touching instances of one class are one object.
+    """
+    raw = np.asarray(Image.open(entry.mask))
+    raw = raw[..., 0] if raw.ndim == 3 else raw
+    if not entry.indexed:
+        mask = (raw >= 128).astype(np.uint8)
+        return [(mask, np.ones_like(mask))] if mask.mean() >= MIN_SHARE else []
+    valid = (raw != VOID).astype(np.uint8)
+    objects = []
+    for index in np.unique(raw):
+        if index in (0, VOID):
+            continue
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((raw == index).astype(np.uint8), connectivity=8)
+        for part in range(1, count):
+            if stats[part, cv2.CC_STAT_AREA] >= MIN_SHARE * raw.size:
+                objects.append(((parts == part).astype(np.uint8), valid))
+    return objects
+
+
+@dataclass
+class Sample:
+    """A photo at model size with its targets.
+
+    Attributes:
+        pixels: S×S×3 float32, sRGB 0..255; rows and columns past `height` and `width` are padding.
+        targets: P×256×256 float32 coverage of each object, 0..1.
+        valid: P×256×256 float32, 0 where the target is unknown or padding.
+    """
+
+    pixels: np.ndarray
+    height: int
+    width: int
+    targets: np.ndarray
+    valid: np.ndarray
+
+
+def cut_sample(
+    rgb: np.ndarray,
+    objects: list[tuple[np.ndarray, np.ndarray]],
+    prompts: int,
+    size: int,
+    rng: np.random.Generator,
+) -> Sample | None:
+    """Scale, crop, flip and colour a photo and choose `prompts` of its objects as targets.
+
+    Half of the samples show the whole photo as inference does (long side = `size`, padding right and bottom); the others are
+    scaled by up to 1.9 and cropped around a point of an object. None when no object survives the crop.
+    """
+    height, width = rgb.shape[:2]
+    scale = size / max(height, width)
+    if rng.random() < 0.5:
+        scale *= np.exp(rng.uniform(np.log(0.75), np.log(1.9)))
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    anchor_mask = objects[rng.integers(len(objects))][0]
+    ys, xs = np.nonzero(anchor_mask)
+    pick = rng.integers(len(ys))
+    left = int(np.clip(xs[pick] * scale - size * rng.uniform(0.2, 0.8), 0, max(0, new_w - size)))
+    top = int(np.clip(ys[pick] * scale - size * rng.uniform(0.2, 0.8), 0, max(0, new_h - size)))
+    flip = rng.random() < 0.5
+
+    def place(array: np.ndarray, interpolation: int) -> np.ndarray:
+        array = cv2.resize(array, (new_w, new_h), interpolation=interpolation)[top : top + size, left : left + size]
+        return array[:, ::-1] if flip else array
+
+    picture = place(rgb, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    h, w = picture.shape[:2]
+    candidates = []
+    for mask, valid in objects:
+        placed = place(mask.astype(np.float32), cv2.INTER_LINEAR)
+        if placed.sum() >= 0.25 * mask.sum() * scale * scale and placed.mean() >= MIN_SHARE:
+            candidates.append((placed, place(valid.astype(np.float32), cv2.INTER_LINEAR)))
+    if not candidates:
+        return None
+    order = rng.permutation(len(candidates))
+    chosen = [candidates[order[i % len(order)]] for i in range(prompts)]
+
+    def low(array: np.ndarray) -> np.ndarray:
+        canvas = np.zeros((size, size), np.float32)
+        canvas[:h, :w] = array
+        return cv2.resize(canvas, (256, 256), interpolation=cv2.INTER_AREA)
+
+    targets = [low(mask) for mask, _ in chosen]
+    if not all((target > 0.5).any() for target in targets):
+        return None  # too thin to be seen on the decoder's grid
+    pixels = np.zeros((size, size, 3), np.float32)
+    pixels[:h, :w] = recolour(np.ascontiguousarray(picture), rng)
+    return Sample(
+        pixels,
+        h,
+        w,
+        np.stack(targets),
+        np.stack([(low(valid) > 0.99).astype(np.float32) for _, valid in chosen]),
+    )
+
+
+def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Vary exposure, contrast, colour, sharpness and compression of an H×W×3 uint8 picture; returns float32 0..255."""
+    if rng.random() < 0.15:
+        quality = int(rng.integers(30, 90))
+        rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    picture = rgb.astype(np.float32)
+    if rng.random() < 0.15:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.6)))
+    if rng.random() < 0.8:
+        grey = picture.mean(axis=2, keepdims=True)
+        picture = grey + (picture - grey) * rng.uniform(0.5, 1.4)
+        picture = (picture - picture.mean()) * rng.uniform(0.7, 1.3) + picture.mean() * rng.uniform(0.7, 1.3)
+        picture *= rng.uniform(0.92, 1.08, size=(1, 1, 3))
+    if rng.random() < 0.05:
+        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+    return np.clip(picture, 0, 255).astype(np.float32)
