@@ -1,0 +1,181 @@
+"""From what the user drew to what the engine is asked. No GIMP in here.
+
+Points are (x, y) floats with (0, 0) the outer corner of the top-left pixel. Strokes come in image coordinates and leave in
+those of the source: the layer's own pixels, or the canvas.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from sama_errors import CallingError
+from sama_fill import fill
+
+Point = Tuple[float, float]
+
+#: More clicks than this make the answer worse, not better; the engine refuses them too.
+MAX_CLICKS = 256
+#: bytes.translate table: more than half selected is inside.
+THRESHOLD = bytes(128) + b"\xff" * 128
+
+HOW_TO_CLICK = (
+    "Take the Path tool (B), click once on the thing you want, and run this again; "
+    "or draw a selection around the thing."
+)
+
+
+class Frame(NamedTuple):
+    """Where the pixels lie that the engine sees: size, offset on the canvas, and what to call them in a message."""
+
+    width: int
+    height: int
+    x: int
+    y: int
+    name: str
+
+
+@dataclass
+class Stroke:
+    """One stroke of a path: its anchors, whether it is closed, and points along its outline. Image coordinates."""
+
+    anchors: List[Point]
+    closed: bool = False
+    outline: List[Point] = field(default_factory=list)
+
+
+@dataclass
+class Prompt:
+    """What the engine is asked, in source coordinates. `mask` is width·height bytes, 255 inside."""
+
+    points: List[Point] = field(default_factory=list)
+    labels: List[int] = field(default_factory=list)
+    box: Optional[Tuple[float, float, float, float]] = None
+    mask: Optional[bytes] = None
+
+    def is_positive(self) -> bool:
+        """True when something says where the thing is; exclude clicks alone do not."""
+        return 1 in self.labels or self.box is not None or self.mask is not None
+
+    def request(self) -> dict:
+        """The prompt's fields of the JSON line of `docs/protocol.md`."""
+        fields = {}
+        if self.points:
+            fields["points"] = [list(point) for point in self.points]
+            fields["labels"] = list(self.labels)
+        if self.box is not None:
+            fields["box"] = list(self.box)
+        if self.mask is not None:
+            fields["mask"] = True
+        return fields
+
+    def packed_mask(self) -> bytes:
+        """The mask as it travels (zlib, level 1: it is for the loopback, not for a disk), or nothing."""
+        return zlib.compress(self.mask, 1) if self.mask is not None else b""
+
+
+def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
+    """Add anchors of open strokes as clicks, and closed strokes as a region (box, and its inside unless a rectangle).
+
+    Raises:
+        CallingError: a click or the whole region lies outside the source.
+    """
+    clicks, outlines = [], []
+    for stroke in strokes:
+        if stroke.closed and _has_inside(stroke):
+            outlines.append([(x - frame.x, y - frame.y) for x, y in stroke.outline])
+        else:
+            clicks += [(x - frame.x, y - frame.y) for x, y in stroke.anchors]
+    clicks = _once_each(clicks)
+    outside = sum(not _is_inside(click, frame) for click in clicks)
+    if outside:
+        lie = "lies" if outside == 1 else "lie"
+        raise CallingError(
+            "%d of %d clicks %s outside %s. Move them onto it, or choose another source."
+            % (outside, len(clicks), lie, frame.name)
+        )
+    prompt.points += clicks
+    prompt.labels += [1] * len(clicks)
+    if outlines:
+        region = fill(outlines, frame.width, frame.height)
+        if region.bounds is None:
+            raise CallingError(
+                "The closed stroke lies outside %s. Draw it around the thing you want." % frame.name
+            )
+        xs = [x for outline in outlines for x, _ in outline]
+        ys = [y for outline in outlines for _, y in outline]
+        prompt.box = (
+            max(0.0, min(xs)),
+            max(0.0, min(ys)),
+            min(float(frame.width), max(xs)),
+            min(float(frame.height), max(ys)),
+        )
+        if not region.is_rectangle(frame.width):
+            prompt.mask = bytes(region.mask)
+
+
+def add_exclude(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
+    """Add every anchor as a negative click; those outside the source say nothing about it and are left out."""
+    clicks = [(x - frame.x, y - frame.y) for stroke in strokes for x, y in stroke.anchors]
+    clicks = [click for click in _once_each(clicks) if _is_inside(click, frame)]
+    prompt.points += clicks
+    prompt.labels += [0] * len(clicks)
+
+
+def add_selection(prompt: Prompt, bounds: Tuple[int, int, int, int], selection: bytes, frame: Frame) -> None:
+    """Add the selection: its bounds as the box and, unless it is one full rectangle, its inside as the mask.
+
+    Args:
+        prompt: the prompt to add to.
+        bounds: left, top, right, bottom in image coordinates.
+        selection: the selection's values over the frame, width·height bytes.
+        frame: where the source lies.
+    """
+    left, top = max(0, bounds[0] - frame.x), max(0, bounds[1] - frame.y)
+    right, bottom = min(frame.width, bounds[2] - frame.x), min(frame.height, bounds[3] - frame.y)
+    if left >= right or top >= bottom:
+        raise CallingError(
+            "The selection lies outside %s. Draw it around the thing you want." % frame.name
+        )
+    prompt.box = (float(left), float(top), float(right), float(bottom))
+    full = b"\xff" * (right - left)
+    rows = (y * frame.width for y in range(top, bottom))
+    if any(selection[row + left : row + right] != full for row in rows):
+        mask = selection.translate(THRESHOLD)
+        if b"\xff" in mask:
+            prompt.mask = mask
+
+
+def check(prompt: Prompt) -> None:
+    """Raise CallingError unless the prompt says where the thing is, in a number of clicks that makes sense."""
+    if not prompt.is_positive():
+        if prompt.labels:
+            raise CallingError(
+                "There are only exclude clicks. Make a second path with at least one click on the thing you want."
+            )
+        raise CallingError("There is nothing to go on. " + HOW_TO_CLICK)
+    if len(prompt.points) > MAX_CLICKS:
+        raise CallingError(
+            "%d clicks are too many; at most %d can be used. A few precise clicks work best."
+            % (len(prompt.points), MAX_CLICKS)
+        )
+
+
+def _has_inside(stroke):
+    """False for a stroke closed on itself without any area, as a click with Ctrl on a lone anchor makes."""
+    corners = zip(stroke.outline, [*stroke.outline[1:], *stroke.outline[:1]])
+    twice_area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in corners)
+    return len(stroke.outline) > 2 and (len(stroke.anchors) > 2 or abs(twice_area) > 2.0)
+
+
+def _is_inside(click, frame):
+    return 0 <= click[0] <= frame.width and 0 <= click[1] <= frame.height
+
+
+def _once_each(clicks):
+    """The clicks without repetitions of a pixel, first ones first."""
+    seen = {}
+    for x, y in clicks:
+        seen.setdefault((int(x // 1), int(y // 1)), (x, y))
+    return list(seen.values())

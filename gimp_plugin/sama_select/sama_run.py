@@ -1,0 +1,110 @@
+"""The two commands from arguments to result, apart from how GIMP calls them and how they are asked for."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib  # noqa: E402
+
+import sama_collect  # noqa: E402
+import sama_job  # noqa: E402
+import sama_source  # noqa: E402
+import sama_write  # noqa: E402
+from sama_timing import Steps  # noqa: E402
+
+
+class Result(NamedTuple):
+    """What a run tells its caller: the engine's own estimate of quality 0..1, and notes for the user."""
+
+    score: float
+    notes: List[str]
+
+
+def select(image, drawables, config) -> Result:
+    """Run SAMA Select; see the procedure's help for the arguments in `config`.
+
+    Raises:
+        CallingError, ExecutionError: the image is as it was.
+    """
+    steps = Steps()
+    sama_source.refuse_floating_selection(image)
+    visible = config.get_property("source") == sama_source.VISIBLE
+    layer = None if visible else sama_source.the_layer(image, drawables)
+    frame = sama_source.frame_of(image, layer)
+    sama_write.check_selectable(image, frame)
+    answer = _answer(image, layer, frame, "select", config, steps)
+    with steps.step("write"), sama_write.one_undo_step(image):
+        operation, feather = config.get_property("operation"), config.get_property("feather")
+        sama_write.select(image, frame, answer.alpha, operation, feather)
+        Gimp.displays_flush()
+    _finish("select", answer, steps)
+    return Result(answer.score, answer.notes)
+
+
+def matte(image, drawables, config) -> Result:
+    """Run Add SAMA Alpha Matte; see the procedure's help for the arguments in `config`.
+
+    Raises:
+        CallingError, ExecutionError: the image is as it was.
+    """
+    steps = Steps()
+    sama_source.refuse_floating_selection(image)
+    layer = sama_source.the_layer(image, drawables)
+    visible = config.get_property("source") == sama_source.VISIBLE
+    frame = sama_source.frame_of(image, None if visible else layer)
+    output, existing_mask = config.get_property("output"), config.get_property("existing-mask")
+    sama_write.check_writable(image, layer, frame, output, existing_mask)
+    answer = _answer(image, None if visible else layer, frame, "matte", config, steps)
+    with steps.step("write"), sama_write.one_undo_step(image):
+        notes = sama_write.write_matte(image, layer, frame, answer, output, existing_mask, visible)
+        Gimp.displays_flush()
+    _finish("matte", answer, steps)
+    return Result(answer.score, answer.notes + notes)
+
+
+def _answer(image, layer, frame, verb, config, steps):
+    include, exclude = config.get_property("include-path"), config.get_property("exclude-path")
+    with steps.step("collect"):
+        prompt = sama_collect.collect(image, frame, include, exclude, config.get_property("use-selection"))
+    Gimp.progress_init("SAMA: reading the picture")
+    with steps.step("read"):
+        picture = sama_source.read(image, layer)
+    decontaminate = (
+        verb == "matte"
+        and config.get_property("decontaminate")
+        and config.get_property("output") == sama_write.NEW_LAYER
+    )
+    job = sama_job.Job(verb, picture, prompt, config.get_property("model"), decontaminate)
+    # The engine may keep us waiting for long. No undo group is open meanwhile, and Cancel simply kills this process:
+    # nothing has been changed by then, and the engine drops the job when the connection closes.
+    answer = sama_job.run_in_thread(
+        lambda report: sama_job.run(job, report, steps), report=_show_progress, idle=_handle_events
+    )
+    steps.seconds["receive"] = answer.receive_seconds
+    Gimp.progress_set_text("SAMA: writing the result")
+    return answer
+
+
+def _show_progress(fraction, text):
+    Gimp.progress_set_text(text)
+    if fraction is None:
+        Gimp.progress_pulse()
+    else:
+        Gimp.progress_update(min(1.0, max(0.0, fraction)))
+
+
+def _handle_events():
+    """Let the dialog that has just been closed go from the screen."""
+    context = GLib.MainContext.default()
+    while context.pending():
+        context.iteration(False)
+
+
+def _finish(verb, answer, steps):
+    Gimp.progress_end()
+    steps.write(
+        verb=verb, width=answer.width, height=answer.height, device=answer.device, engine_seconds=answer.seconds
+    )

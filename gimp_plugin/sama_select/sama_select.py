@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""SAMA for GIMP 3: click on a thing and get it, as a selection or as an alpha matte.
+
+GIMP runs this file at every query and for every call, each time in a new process, so it does nothing but register. All
+arguments are declared here and not in a helper: GIMP caches them by the time stamp of this very file.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
+
+SELECT = "plug-in-sama-select"
+MATTE = "plug-in-sama-alpha-matte"
+WRITABLE = GObject.ParamFlags.READWRITE
+
+PROMPT_HELP = (
+    "Draw with the Path tool (B): each anchor of an open stroke is a click on the thing you want, and a closed stroke is "
+    "drawn around it. A second path whose name begins with “exclude” holds clicks on what to leave out. Without clicks "
+    "the current selection says what is wanted. A few precise clicks work best. All work is done on this computer."
+)
+
+
+def choice(*rows):
+    """Return a Gimp.Choice of (name, label) rows."""
+    choices = Gimp.Choice.new()
+    for number, (name, label) in enumerate(rows):
+        choices.add(name, number, label, "")
+    return choices
+
+
+class SamaSelect(Gimp.PlugIn):
+    """The plug-in as GIMP sees it."""
+
+    def do_set_i18n(self, name):
+        """English only; GIMP would complain about a missing catalogue otherwise."""
+        return False
+
+    def do_query_procedures(self):
+        """Return the procedures' names."""
+        return [SELECT, MATTE]
+
+    def do_create_procedure(self, name):
+        """Return the procedure called `name`."""
+        run = run_select if name == SELECT else run_matte
+        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
+        procedure.set_image_types("*")
+        # Also when nothing fitting is selected: a greyed-out menu item explains nothing, the message does.
+        sensitive = Gimp.ProcedureSensitivityMask
+        procedure.set_sensitivity_mask(sensitive.DRAWABLE | sensitive.DRAWABLES | sensitive.NO_DRAWABLES)
+        procedure.set_attribution("The SAMA for GIMP authors", "Apache License 2.0", "2026")
+        if name == SELECT:
+            self._describe_select(procedure)
+        else:
+            self._describe_matte(procedure)
+        procedure.add_string_argument(
+            "model", "M_odel", "Name of the engine's model; lite comes with it", "lite", WRITABLE
+        )
+        procedure.add_double_return_value(
+            "score", "Score", "The engine's own estimate of how good the result is, 0 to 1", 0.0, 1.0, 0.0, WRITABLE
+        )
+        procedure.add_string_return_value(
+            "notes", "Notes", "Remarks on the result, one a line; empty when there are none", "", WRITABLE
+        )
+        return procedure
+
+    def _describe_select(self, procedure):
+        procedure.set_menu_label("_SAMA Select…")
+        procedure.add_menu_path("<Image>/Filters")
+        procedure.set_documentation("Click on a thing and get it as a soft selection", PROMPT_HELP, None)
+        self._add_prompt_arguments(procedure)
+        operations = choice(
+            ("replace", "Replace the current selection"),
+            ("add", "Add to the current selection"),
+            ("subtract", "Subtract from the current selection"),
+            ("intersect", "Intersect with the current selection"),
+        )
+        procedure.add_choice_argument(
+            "operation", "O_peration", "How the result meets the current selection", operations, "replace", WRITABLE
+        )
+        procedure.add_double_argument(
+            "feather", "_Feather", "Radius in pixels by which to soften the result; 0 keeps it as found",
+            0.0, 1000.0, 0.0, WRITABLE,
+        )
+        self._add_source_argument(procedure)
+
+    def _describe_matte(self, procedure):
+        procedure.set_menu_label("Add SAMA _Alpha Matte…")
+        procedure.add_menu_path("<Image>/Layer")
+        procedure.set_documentation(
+            "Click on a thing and cut it out to the hair: as a layer mask, alpha or a new layer", PROMPT_HELP, None
+        )
+        self._add_prompt_arguments(procedure)
+        self._add_source_argument(procedure)
+        outputs = choice(
+            ("layer-mask", "Layer mask"), ("alpha", "The layer's alpha channel"), ("new-layer", "New cut-out layer")
+        )
+        procedure.add_choice_argument("output", "O_utput", "Where the matte goes", outputs, "layer-mask", WRITABLE)
+        existing = choice(
+            ("refuse", "Stop and say so"), ("replace", "Replace it"), ("intersect", "Intersect with it")
+        )
+        procedure.add_choice_argument(
+            "existing-mask", "If there is a _mask",
+            "What to do with a mask that the layer has already. Output alpha applies it to the alpha with intersect and "
+            "drops it with replace; a new layer takes it over unless replace, and the old layer keeps it",
+            existing, "refuse", WRITABLE,
+        )
+        procedure.add_boolean_argument(
+            "decontaminate", "_Decontaminate colours",
+            "New layer only: take the old background's colour out of hair and soft edges", True, WRITABLE,
+        )
+
+    def _add_prompt_arguments(self, procedure):
+        procedure.add_path_argument(
+            "include-path", "_Include path",
+            "Clicks on the thing (open strokes) or outlines around it (closed strokes); none: the selected path, or the "
+            "only path there is", True, WRITABLE,
+        )
+        procedure.add_path_argument(
+            "exclude-path", "_Exclude path",
+            "Clicks on what to leave out; none: a path whose name begins with “exclude”", True, WRITABLE,
+        )
+        procedure.add_boolean_argument(
+            "use-selection", "_Use the selection",
+            "Without clicks, take the current selection as a rough outline of the thing. With clicks it is not asked, for "
+            "after a first run it is the previous answer", True, WRITABLE,
+        )
+
+    def _add_source_argument(self, procedure):
+        sources = choice(("layer", "The selected layer"), ("visible", "The picture as shown"))
+        procedure.add_choice_argument("source", "Sou_rce", "What to look at", sources, "layer", WRITABLE)
+
+
+def run_select(procedure, run_mode, image, drawables, config, data):
+    """Filters → SAMA Select."""
+    arguments = ["use-selection", "operation", "feather", "source", "model"]
+    return guarded(procedure, run_mode, image, drawables, config, "SAMA Select", "_Select", arguments)
+
+
+def run_matte(procedure, run_mode, image, drawables, config, data):
+    """Layer → Add SAMA Alpha Matte."""
+    arguments = ["use-selection", "source", "output", "existing-mask", "decontaminate", "model"]
+    return guarded(procedure, run_mode, image, drawables, config, "Add SAMA Alpha Matte", "_Matte", arguments)
+
+
+def guarded(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
+    """Run the procedure and turn whatever happens into return values: an uncaught exception would lose its text."""
+    from sama_errors import CallingError, PluginError
+
+    try:
+        return _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments)
+    except CallingError as error:
+        return procedure.new_return_values(Gimp.PDBStatusType.CALLING_ERROR, GLib.Error(str(error)))
+    except PluginError as error:
+        return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, GLib.Error(str(error)))
+    except Exception as error:
+        import traceback
+
+        if sys.stderr is not None:
+            traceback.print_exc()
+        text = "SAMA met a fault of its own (%s: %s). Undo, try again, and please report it." % (
+            type(error).__name__,
+            error,
+        )
+        return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, GLib.Error(text))
+
+
+def _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
+    import sama_run
+
+    interactive = run_mode == Gimp.RunMode.INTERACTIVE
+    if run_mode != Gimp.RunMode.NONINTERACTIVE:
+        # Kept from an earlier run, a path may be gone or of another image: nobody chose it this time.
+        for name in ("include-path", "exclude-path"):
+            path = config.get_property(name)
+            if path is not None and path not in image.get_paths():
+                config.set_property(name, None)
+    if interactive:
+        import sama_dialog
+
+        if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments):
+            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+    command = sama_run.select if procedure.get_name() == SELECT else sama_run.matte
+    result = command(image, drawables, config)
+    notes = "\n".join(result.notes)
+    if interactive and notes:
+        Gimp.message(notes)
+    values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+    values.remove(2)
+    values.remove(1)
+    values.append(GObject.Value(GObject.TYPE_DOUBLE, min(1.0, max(0.0, result.score))))
+    values.append(GObject.Value(GObject.TYPE_STRING, notes))
+    return values
+
+
+Gimp.main(SamaSelect.__gtype__, sys.argv)

@@ -1,0 +1,136 @@
+"""What the engine gets to see: one layer's own pixels, or the picture as it is shown."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+gi.require_version("Gegl", "0.4")
+from gi.repository import Gegl, Gimp  # noqa: E402
+
+import sama_pixels  # noqa: E402
+from sama_errors import CallingError, ExecutionError  # noqa: E402
+from sama_job import Picture  # noqa: E402
+from sama_prompt import Frame  # noqa: E402
+
+LAYER, VISIBLE = "layer", "visible"
+
+
+def the_layer(image, drawables) -> Gimp.Layer:
+    """Return the one layer that is meant; a layer mask means its layer.
+
+    Raises:
+        CallingError: there is none, there are several, or something else is selected.
+    """
+    if not image.get_layers():
+        raise CallingError("The image has no layer. Open or paste a picture first.")
+    if not drawables:
+        raise CallingError("No layer is selected. Select one in the Layers dialog.")
+    if len(drawables) > 1:
+        raise CallingError("%d layers are selected. Select just one in the Layers dialog." % len(drawables))
+    drawable = drawables[0]
+    if drawable.is_layer_mask():
+        drawable = Gimp.Layer.from_mask(drawable)
+    if drawable is None or not drawable.is_layer():
+        raise CallingError("A channel is selected, not a layer. Select a layer in the Layers dialog.")
+    if drawable.get_image() != image:
+        raise CallingError("The layer “%s” belongs to another image. Give a layer of this one." % drawable.get_name())
+    return drawable
+
+
+def refuse_floating_selection(image) -> None:
+    """Raise CallingError while a floating selection waits: GIMP allows no new layers, masks or selections then."""
+    if image.get_floating_sel() is not None:
+        raise CallingError("There is a floating selection. Anchor it (Layer → Anchor) or make it a layer first.")
+
+
+def frame_of(image, layer: Optional[Gimp.Layer]) -> Frame:
+    """Return the place of the source on the canvas: of `layer`, or for None of the picture as shown."""
+    if layer is None:
+        return Frame(image.get_width(), image.get_height(), 0, 0, "the picture")
+    _, x, y = layer.get_offsets()
+    return Frame(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
+
+
+def read(image, layer: Optional[Gimp.Layer]) -> Picture:
+    """Return the source's pixels as the engine wants them, leaving no trace in the image or its undo history.
+
+    Raises:
+        CallingError: there is nothing but transparency.
+    """
+    if layer is None:
+        with _scratch(image.get_width(), image.get_height()) as scratch:
+            return _read_seen(Gimp.Layer.new_from_visible(image, scratch, "visible"), scratch)
+    if not layer.is_group() and sama_pixels.is_opaque(layer):
+        return sama_pixels.read_picture(layer)
+    with _scratch(layer.get_width(), layer.get_height()) as scratch:
+        return _read_seen(copy_into(scratch, layer), scratch)
+
+
+def copy_into(scratch, layer) -> Gimp.Layer:
+    """Return a plain copy of the layer in the scratch image: at the origin, shown in full, without its mask.
+
+    Text becomes pixels, and a group one layer.
+    """
+    copy = insert(scratch, Gimp.Layer.new_from_drawable(layer, scratch))
+    copy.set_lock_content(False)
+    copy.set_lock_position(False)
+    copy.set_lock_visibility(False)
+    copy.set_lock_alpha(False)
+    copy.set_offsets(0, 0)
+    copy.set_visible(True)
+    copy.set_opacity(100.0)
+    copy.set_mode(Gimp.LayerMode.NORMAL)
+    if copy.get_mask() is not None:
+        done(copy.remove_mask(Gimp.MaskApplyMode.DISCARD))
+    if type(copy) is not Gimp.Layer:
+        copy = scratch.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE)
+    return copy
+
+
+def insert(image, layer) -> Gimp.Layer:
+    """Insert the layer on top and return it."""
+    done(image.insert_layer(layer, None, 0))
+    return layer
+
+
+def done(success: bool) -> None:
+    """Raise ExecutionError with GIMP's own words unless the PDB call succeeded: those calls return False, they do not raise."""
+    if not success:
+        reason = Gimp.get_pdb().get_last_error()
+        raise ExecutionError("GIMP refused a step (%s). Nothing is lost: undo, then try again." % reason)
+
+
+def _read_seen(layer, scratch):
+    """Read a layer of the scratch image as a person sees it.
+
+    What lies under transparency is not what the user clicks on (text, for one, has its colour everywhere), so
+    transparent parts are laid over a middle grey.
+    """
+    if sama_pixels.is_opaque(layer):
+        return sama_pixels.read_picture(layer)
+    if not any(sama_pixels.read_alpha(layer)):
+        raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
+    if layer not in scratch.get_layers():
+        insert(scratch, layer)
+    grey = Gegl.Color.new("black")
+    grey.set_rgba(0.5, 0.5, 0.5, 1.0)
+    Gimp.context_push()
+    try:
+        Gimp.context_set_background(grey)
+        return sama_pixels.read_picture(scratch.flatten())
+    finally:
+        Gimp.context_pop()
+
+
+@contextmanager
+def _scratch(width, height) -> Iterator[Gimp.Image]:
+    image = Gimp.Image.new(width, height, Gimp.ImageBaseType.RGB)
+    image.undo_disable()
+    try:
+        yield image
+    finally:
+        image.delete()
