@@ -271,6 +271,8 @@ class GimpOnScreen:
         except GuiError:
             self.screen.screenshot("dialog-failed")
             raise
+        # Out of the way, so that no tooltip covers the dialog.
+        self.screen.xdotool("mousemove", 2, HEIGHT - 2)
         time.sleep(0.7)
         self.screen.activate(window)
         return window
