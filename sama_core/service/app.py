@@ -20,6 +20,7 @@ from sama_core import __version__
 from sama_core.errors import InvalidImage, SamaError, UnknownImage
 from sama_core.image_id import image_id
 from sama_core.service import PROTOCOL, limits, wire
+from sama_core.service.draining import DrainBeforeRefusal
 from sama_core.service.image_store import ImageStore
 from sama_core.service.jobs import Job, JobQueue
 
@@ -82,7 +83,7 @@ class EngineApp:
             },
         )
         app.router.redirect_slashes = False
-        return app
+        return DrainBeforeRefusal(app)
 
     async def _hello(self, _: Request) -> Response:
         return Response(

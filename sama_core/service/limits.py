@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-#: Beyond this an image needs more memory than a desktop has to spare (docs/protocol.md).
-MAX_PIXELS = 128_000_000
-MAX_SIDE = 60_000
+from sama_core.image_limits import MAX_PIXELS
 
 #: One line of JSON: 256 clicks take some 10 kB.
 MAX_JSON_LINE = 64 * 1024

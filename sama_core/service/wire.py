@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sama_core.errors import InvalidImage, InvalidPrompt, SamaError
+from sama_core.image_limits import MAX_PIXELS, MAX_SIDE
 from sama_core.prompts import Prompt
-from sama_core.service.limits import MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,11 @@ Each model is one behaviour of an engine. Models leave a line in `$SAMA_HOME/rec
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +17,21 @@ import numpy as np
 from sama_core import paths
 from sama_core.errors import Cancelled, DeviceError
 from sama_core.image_id import image_id as name_of
+from sama_core.service import limits
 from sama_core.service.engines import EnginePool
 from sama_core.service.lifecycle import serve
 
 
-class Answer:
-    def __init__(self, alpha: np.ndarray, foreground: np.ndarray | None) -> None:
-        self.alpha = alpha
-        self.foreground = foreground
-        self.score = 0.5
-        self.low_res_logits = np.zeros((256, 256), np.float32)
-        self.notes = ["made by a small engine"]
-        self.seconds = {"encode": 0.25}
-        self.device = "cpu"
+@dataclass
+class SmallAnswer:
+    """What the service needs of the real engine's Answer, without importing that one and torch with it."""
+
+    alpha: np.ndarray
+    foreground: np.ndarray | None
+    score: float = 0.5
+    notes: tuple[str, ...] = ("made by a small engine",)
+    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.25})
+    device: str = "cpu"
 
 
 def record(line: str) -> None:
@@ -45,9 +49,9 @@ class SmallEngine:
         self.rgb = np.zeros((0, 0, 3), np.uint8)
         self.image = ""
 
-    def set_image(self, rgb, progress=lambda *_: None, image_id=None):
+    def set_image(self, rgb, progress=lambda *_: None, image_id: str | None = None) -> str:
         progress(0.0, "Encoding")
-        assert image_id == name_of(rgb)
+        assert image_id and image_id == name_of(rgb)
         if image_id != self.image:
             self.rgb, self.image = rgb, image_id
             self.encodes += 1
@@ -58,7 +62,7 @@ class SmallEngine:
         alpha = self.rgb.sum(axis=2) + len(prompt.points) + (10 if prompt.box is not None else 0)
         if prompt.mask is not None:
             alpha = alpha + 100 * prompt.mask
-        return Answer((alpha % 256).astype(np.uint8), None)
+        return SmallAnswer((alpha % 256).astype(np.uint8), None)
 
     def matte(self, prompt, decontaminate=False, progress=lambda *_: None):
         answer = self.select(prompt, progress)
@@ -125,4 +129,6 @@ def load_slowly_if_asked(model: str) -> SmallEngine:
 
 
 if __name__ == "__main__":
+    for name, value in json.loads(os.environ.get("SAMA_TEST_LIMITS", "{}")).items():
+        setattr(limits, name, value)
     sys.exit(serve(EnginePool(list(MODELS), load_slowly_if_asked, "cpu"), detached=True))
