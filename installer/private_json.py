@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Any] | None:
 def put_back_on_failure(path: Path, undo: ExitStack) -> None:
     """Let `undo` bring `path` back to what it holds now, or remove it if it is not there now."""
     if path.is_file():
-        undo.callback(_write_bytes, path, path.read_bytes())
+        undo.callback(_restore, path, path.read_bytes())
     else:
         undo.callback(_remove_file, path)
 
@@ -48,6 +48,11 @@ def _write_bytes(path: Path, content: bytes) -> None:
         raise InstallError(
             f"{path} cannot be written ({error.strerror}). Make that place writable and run this again."
         ) from error
+
+
+def _restore(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        _write_bytes(path, content)
 
 
 def _remove_file(path: Path) -> None:
