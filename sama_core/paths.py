@@ -1,7 +1,8 @@
 """Where things live on the user's machine.
 
 One folder for everything, by a fixed rule that does not read XDG_* or other variables which GIMP's packagings move
-about (flatpak, snap, the macOS bundle): the plug-in, the engine and the installer must agree on it whoever started them.
+about (flatpak, snap, the macOS bundle): the plug-in, the engine and the installer must agree on it whoever started
+them.
 `gimp_plugin/sama_select/sama_paths.py` states the same rule for GIMP's Python; a test compares the two.
 """
 

@@ -40,20 +40,27 @@ class Prompt:
         Raises:
             InvalidPrompt: nothing to go on, wrong shapes, non-finite numbers, or everything off the image.
         """
-        points = np.asarray(self.points, np.float32).reshape(-1, 2) if len(self.points) else np.zeros((0, 2), np.float32)
+        points = (
+            np.asarray(self.points, np.float32).reshape(-1, 2) if len(self.points) else np.zeros((0, 2), np.float32)
+        )
         labels = np.asarray(self.labels, np.int64).reshape(-1)
         if len(points) != len(labels):
-            raise InvalidPrompt(f"There are {len(points)} clicks but {len(labels)} labels. Give one label for each click.")
+            raise InvalidPrompt(
+                f"There are {len(points)} clicks but {len(labels)} labels. Give one label for each click."
+            )
         if len(points) > MAX_POINTS:
-            raise InvalidPrompt(f"{len(points)} clicks are too many; use at most {MAX_POINTS}. A few precise clicks work best.")
+            raise InvalidPrompt(
+                f"{len(points)} clicks are too many; use at most {MAX_POINTS}. A few precise clicks work best."
+            )
         if not np.isfinite(points).all():
             raise InvalidPrompt("A click has a coordinate that is not a number. Place the clicks again.")
         if not np.isin(labels, (0, 1)).all():
             raise InvalidPrompt("A label must be 1 (include) or 0 (exclude).")
         inside = (points >= 0).all(1) & (points[:, 0] <= width) & (points[:, 1] <= height)
         if len(points) and not inside.all():
+            outside = int((~inside).sum())
             raise InvalidPrompt(
-                f"{int((~inside).sum())} of {len(points)} clicks lie outside the picture ({width}×{height}). Move them onto it."
+                f"{outside} of {len(points)} clicks lie outside the picture ({width}×{height}). Move them onto it."
             )
         box = self._validated_box(height, width)
         mask = self._validated_mask(height, width)
@@ -61,7 +68,9 @@ class Prompt:
         if self.low_res_logits is not None:
             logits = np.asarray(self.low_res_logits, np.float32)
             if logits.shape != (LOW_RES, LOW_RES) or not np.isfinite(logits).all():
-                raise InvalidPrompt(f"low_res_logits must be {LOW_RES}×{LOW_RES} finite numbers, as an earlier answer gave them.")
+                raise InvalidPrompt(
+                    f"low_res_logits must be {LOW_RES}×{LOW_RES} finite numbers, as an earlier answer gave them."
+                )
         if not (labels == 1).any() and box is None and mask is None and logits is None:
             if len(labels):
                 raise InvalidPrompt("There are only exclude clicks. Add at least one click on the thing you want.")
@@ -77,7 +86,9 @@ class Prompt:
         box = np.array([min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])], np.float32)
         box = np.clip(box, 0, np.array([width, height, width, height], np.float32))
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
-            raise InvalidPrompt(f"The box lies outside the picture ({width}×{height}) or is empty. Draw it over the thing you want.")
+            raise InvalidPrompt(
+                f"The box lies outside the picture ({width}×{height}) or is empty. Draw it over the thing you want."
+            )
         return box
 
     def _validated_mask(self, height: int, width: int) -> np.ndarray | None:
@@ -85,7 +96,9 @@ class Prompt:
             return None
         mask = np.asarray(self.mask)
         if mask.shape != (height, width):
-            raise InvalidPrompt(f"The mask is {mask.shape} but the picture is {(height, width)}. Give a mask of the same size.")
+            raise InvalidPrompt(
+                f"The mask is {mask.shape} but the picture is {(height, width)}. Give a mask of the same size."
+            )
         mask = mask if mask.dtype == bool else mask > 127
         if not mask.any():
             raise InvalidPrompt("The mask is empty. Mark the thing you want.")

@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = TrainConfig()
     parser.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
-    parser.add_argument("--start", type=Path, help="weights to start from (safetensors) instead of the ImageNet start alone")
+    parser.add_argument(
+        "--start", type=Path, help="weights to start from (safetensors) instead of the ImageNet start alone"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--images", type=int, default=defaults.images, help="photos in a step")
@@ -35,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     entries = find_entries(args.data, "train")
-    print(f"{len(entries)} photos, {config.steps} steps of {config.images}×{config.prompts}, log in {args.run / 'log.jsonl'}")
+    print(f"{len(entries)} photos, {config.steps} steps of {config.images}×{config.prompts} prompts, log in {args.run}")
     Trainer(entries, config, args.run, args.device, args.start).run()
     return 0

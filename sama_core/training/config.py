@@ -13,9 +13,12 @@ class TrainConfig:
         steps: optimiser steps; the learning rate falls to zero over exactly so many (cosine after a linear warm-up).
         images: photos in a step; each is encoded once.
         prompts: objects asked for in each photo (with replacement where a photo has fewer).
-        extra_rounds: corrective rounds before the one that is learned from, drawn uniformly from this tuple for each step.
-            The rounds run without gradient and hand their logits on as mask prompt (iterative training, Sofiiuk et al. 2022, RITM).
-        learning_rate: of decoder, prompt encoder and neck; the unfrozen part of the ImageNet body gets `body_rate` times it.
+        extra_rounds: corrective rounds before the one that is learned from, drawn uniformly from this tuple for
+        each step.
+            The rounds run without gradient and hand their logits on as mask prompt (iterative training, Sofiiuk et
+            al. 2022, RITM).
+        learning_rate: of decoder, prompt encoder and neck; the unfrozen part of the ImageNet body gets `body_rate`
+        times it.
         frozen: prefixes of the body's parameters that stay at their ImageNet values.
         ema: decay of the averaged weights that are shipped and evaluated.
     """

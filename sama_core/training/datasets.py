@@ -30,7 +30,8 @@ class Entry:
 def find_entries(root: Path, split: str, sets: tuple[str, ...] | None = None) -> list[Entry]:
     """List the photos of one split.
 
-    `root` holds `split.csv` (columns set, name, split) and, for each set, `images/NAME.*` and `masks/NAME.png`. A set is
+    `root` holds `split.csv` (columns set, name, split) and, for each set, `images/NAME.*` and `masks/NAME.png`. A
+    set is
     read as class indices when its masks are not binary; that is looked up in the first few masks.
 
     Raises:
@@ -47,7 +48,9 @@ def find_entries(root: Path, split: str, sets: tuple[str, ...] | None = None) ->
         masks = {path.stem: path for path in (root / set_name / "masks").iterdir()}
         missing = [name for name in names if name not in images or name not in masks]
         if missing:
-            raise FileNotFoundError(f"{set_name}: {len(missing)} photos of split.csv have no image or mask, first {missing[0]}")
+            raise FileNotFoundError(
+                f"{set_name}: {len(missing)} photos of split.csv have no image or mask, first {missing[0]}"
+            )
         indexed = any(_is_indexed(masks[name]) for name in names[:20])
         entries += [Entry(set_name, name, images[name], masks[name], indexed) for name in sorted(names)]
     return entries
@@ -111,7 +114,8 @@ def cut_sample(
 ) -> Sample | None:
     """Scale, crop, flip and colour a photo and choose `prompts` of its objects as targets.
 
-    Half of the samples show the whole photo as inference does (long side = `size`, padding right and bottom); the others are
+    Half of the samples show the whole photo as inference does (long side = `size`, padding right and bottom); the
+    others are
     scaled by up to 1.9 and cropped around a point of an object. None when no object survives the crop.
     """
     height, width = rgb.shape[:2]

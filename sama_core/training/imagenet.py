@@ -27,7 +27,13 @@ _STAGES = (1, 2, 2, 3, 3, 4, 1)
 def to_timm_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename the package's state dict to timm's `tf_efficientnet_lite0` (classifier included)."""
     place = [(stage, index) for stage, count in enumerate(_STAGES) for index in range(count)]
-    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    outer = {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+        "_fc": "classifier",
+    }
     renamed = {}
     for name, tensor in weights.items():
         match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)

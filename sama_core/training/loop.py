@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sama_core.model.registry import build
-from sama_core.model.sam import Decoded, PromptableSam
+from sama_core.model.sam import Decoded
 from sama_core.training.config import TrainConfig
 from sama_core.training.datasets import Entry, Sample, cut_sample, load_objects, load_rgb
 from sama_core.training.imagenet import imagenet_weights
@@ -24,7 +24,8 @@ from sama_core.training.prompts import SimulatedPrompt, first_prompt, next_click
 
 
 class SampleStream(Dataset):
-    """An endless shuffled stream of samples; the i-th one depends on (seed, i) alone, so a resumed run sees what it would have."""
+    """An endless shuffled stream of samples; the i-th one depends on (seed, i) alone, so a resumed run sees what
+    it would have."""
 
     def __init__(self, entries: list[Entry], config: TrainConfig, size: int, length: int) -> None:
         self.entries, self.config, self.size, self.length = entries, config, size, length
@@ -40,7 +41,9 @@ class SampleStream(Dataset):
         while True:
             entry = self.entries[position]
             objects = load_objects(entry)
-            sample = cut_sample(load_rgb(entry.image), objects, self.config.prompts, self.size, rng) if objects else None
+            sample = (
+                cut_sample(load_rgb(entry.image), objects, self.config.prompts, self.size, rng) if objects else None
+            )
             if sample is not None:
                 return sample
             position = rng.integers(len(self.entries))
@@ -53,7 +56,14 @@ def _collate(samples: list[Sample]) -> tuple[list[Sample], np.ndarray, np.ndarra
 class Trainer:
     """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors` at the end."""
 
-    def __init__(self, entries: list[Entry], config: TrainConfig, folder: Path, device: str = "cpu", start: Path | None = None) -> None:
+    def __init__(
+        self,
+        entries: list[Entry],
+        config: TrainConfig,
+        folder: Path,
+        device: str = "cpu",
+        start: Path | None = None,
+    ) -> None:
         self.config, self.folder, self.device = config, folder, torch.device(device)
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
@@ -71,7 +81,10 @@ class Trainer:
         self.ema = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
         trained = set(body.parameters())
         groups = [
-            {"params": [p for p in trained if p.requires_grad], "lr": config.learning_rate * config.body_rate},
+            {
+                "params": [p for p in trained if p.requires_grad],
+                "lr": config.learning_rate * config.body_rate,
+            },
             {"params": [p for p in self.model.parameters() if p not in trained], "lr": config.learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
@@ -90,7 +103,12 @@ class Trainer:
 
     def save(self) -> None:
         """Write `last.pt` whole or not at all."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "ema": self.ema, "step": self.step}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema,
+            "step": self.step,
+        }
         temporary = self.folder / "last.pt.tmp"
         torch.save(state, temporary)
         temporary.replace(self.folder / "last.pt")

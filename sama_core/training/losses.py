@@ -36,4 +36,8 @@ def iou_of(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> t
     answer = (logits > 0) & (valid > 0)
     truth = (target > 0.5) & (valid > 0)
     union = (answer | truth).sum((-2, -1))
-    return torch.where(union > 0, (answer & truth).sum((-2, -1)) / union.clamp(min=1), torch.ones_like(union, dtype=torch.float32))
+    return torch.where(
+        union > 0,
+        (answer & truth).sum((-2, -1)) / union.clamp(min=1),
+        torch.ones_like(union, dtype=torch.float32),
+    )

@@ -58,7 +58,8 @@ def next_click(target: np.ndarray, answer: np.ndarray, valid: np.ndarray, rng: n
 
 
 def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.random.Generator) -> SimulatedPrompt:
-    """Draw a first prompt on a 256×256 bool target: one click (most often), several clicks, a jittered box, or a rough region."""
+    """Draw a first prompt on a 256×256 bool target: one click (most often), several clicks, a jittered box, or a
+    rough region."""
     prompt = SimulatedPrompt()
     kind = rng.choice(4, p=(0.5, 0.12, 0.26, 0.12))
     scale = size / _LOW
@@ -91,7 +92,8 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
 
 
 def rough_region(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A hand-drawn region around a 256×256 bool target, as logits: grown or shrunk, wobbly, sometimes its convex hull."""
+    """A hand-drawn region around a 256×256 bool target, as logits: grown or shrunk, wobbly, sometimes its convex
+    hull."""
     mask = target.astype(np.uint8)
     if rng.random() < 0.3:
         hull = cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32))
@@ -107,7 +109,8 @@ def rough_region(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def to_arrays(prompts: list[SimulatedPrompt]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Batch prompts: points B×N×2 float32, labels B×N int64 (PAD filled), mask logits B×1×256×256 float32, has_mask B bool."""
+    """Batch prompts: points B×N×2 float32, labels B×N int64 (PAD filled), mask logits B×1×256×256 float32,
+    has_mask B bool."""
     rows = []
     for prompt in prompts:
         row = list(zip(prompt.points, prompt.labels, strict=True))

@@ -13,7 +13,9 @@ from torch import nn
 from sama_core.errors import WeightsError
 
 
-def save_weights(state: dict[str, torch.Tensor], path: Path, metadata: dict[str, str], dtype: torch.dtype = torch.float16) -> None:
+def save_weights(
+    state: dict[str, torch.Tensor], path: Path, metadata: dict[str, str], dtype: torch.dtype = torch.float16
+) -> None:
     """Write a state dict whole or not at all; floating tensors are stored as `dtype`."""
     tensors = {name: (t.to(dtype) if t.dtype.is_floating_point else t).cpu().contiguous() for name, t in state.items()}
     temporary = path.with_suffix(".tmp")
@@ -31,19 +33,27 @@ def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, st
         WeightsError: the file is missing, damaged, has another checksum, or belongs to another network.
     """
     if not path.is_file():
-        raise WeightsError(f"The weight file {path.name} is missing from {path.parent}. Run the installer again to repair it.")
+        raise WeightsError(
+            f"The weight file {path.name} is missing from {path.parent}. Run the installer again to repair it."
+        )
     if sha256 and file_sha256(path) != sha256:
-        raise WeightsError(f"The weight file {path} is damaged: its checksum is wrong. Run the installer again to repair it.")
+        raise WeightsError(
+            f"The weight file {path} is damaged: its checksum is wrong. Run the installer again to repair it."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"The weight file {path} cannot be read ({error}). Run the installer again to repair it.") from error
+        raise WeightsError(
+            f"The weight file {path} cannot be read ({error}). Run the installer again to repair it."
+        ) from error
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"The weight file {path} belongs to another model or version. Run the installer again to repair it.") from error
+        raise WeightsError(
+            f"The weight file {path} belongs to another model or version. Run the installer again to repair it."
+        ) from error
     return metadata
 
 
@@ -53,7 +63,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
 
 
-def _digest(file) -> str:  # noqa: ANN001
+def _digest(file) -> str:
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)

@@ -14,9 +14,11 @@ _NECK_DIM = 128
 
 
 class LiteBackbone(nn.Module):
-    """timm's `tf_efficientnet_lite0` (Tan & Le 2019, the variant without squeeze-excite and swish) read at strides 8, 16 and 32.
+    """timm's `tf_efficientnet_lite0` (Tan & Le 2019, the variant without squeeze-excite and swish) read at strides
+    8, 16 and 32.
 
-    The three maps are brought to 128 channels, summed on the stride-8 grid (Lin et al. 2017, feature pyramids), mixed by
+    The three maps are brought to 128 channels, summed on the stride-8 grid (Lin et al. 2017, feature pyramids),
+    mixed by
     one 3×3 convolution and widened to SAM's 256. At 512² input the grid is SAM's own 64×64.
     """
 
@@ -28,7 +30,9 @@ class LiteBackbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4), pretrained=False)
+        self.body = timm.create_model(
+            "tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4), pretrained=False
+        )
         self.lateral = nn.ModuleList(
             nn.Conv2d(channels, _NECK_DIM, 1) for channels in self.body.feature_info.channels()
         )

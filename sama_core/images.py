@@ -1,0 +1,92 @@
+"""The one place for coordinate maths: original pixels <-> model input <-> the decoder's grid.
+
+Coordinates are continuous: pixel (i, j) covers the square from (j, i) to (j+1, i+1), and its centre is (j+0.5, i+0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+#: Side of the decoder's mask grid.
+LOW_RES = 256
+#: Change when the pixels that reach the network change: embeddings of another version are not reused.
+PREPROCESSING_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image of `height` × `width` lies in a square model input of side `size`.
+
+    The long side is scaled to `size` (SAM's ResizeLongestSide), the rest is padding at the right and bottom.
+    """
+
+    height: int
+    width: int
+    size: int
+
+    @property
+    def input_height(self) -> int:
+        """Rows of the model input that show the image."""
+        return max(1, round(self.height * self.size / max(self.height, self.width)))
+
+    @property
+    def input_width(self) -> int:
+        """Columns of the model input that show the image."""
+        return max(1, round(self.width * self.size / max(self.height, self.width)))
+
+    def to_input(self, points: np.ndarray) -> np.ndarray:
+        """Map …×2 (x, y) original coordinates to model-input coordinates."""
+        scale = np.array([self.input_width / self.width, self.input_height / self.height], np.float32)
+        return np.asarray(points, np.float32) * scale
+
+    def to_original(self, points: np.ndarray) -> np.ndarray:
+        """Inverse of `to_input`."""
+        scale = np.array([self.width / self.input_width, self.height / self.input_height], np.float32)
+        return np.asarray(points, np.float32) * scale
+
+    def shrink(self, rgb: np.ndarray) -> np.ndarray:
+        """Scale H×W×3 uint8 to the model input's h×w×3 uint8, without the padding; antialiased."""
+        picture = Image.fromarray(rgb)
+        size = (self.input_width, self.input_height)
+        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+    def mask_to_low_res(self, mask: np.ndarray) -> np.ndarray:
+        """Coverage of an H×W bool mask on the decoder's grid: 256×256 float32 in 0..1, 0 in the padding."""
+        picture = Image.fromarray(mask.astype(np.uint8) * 255)
+        scale = LOW_RES / self.size
+        width, height = max(1, round(self.input_width * scale)), max(1, round(self.input_height * scale))
+        low = np.zeros((LOW_RES, LOW_RES), np.float32)
+        small = picture.resize((width, height), Image.Resampling.BOX, reducing_gap=3.0)
+        low[:height, :width] = np.asarray(small, np.float32) / 255
+        return low
+
+    def sample_rows(self, low_res: np.ndarray, start: int, stop: int, height: int, width: int) -> np.ndarray:
+        """Bilinearly sample a decoder map over rows `start`..`stop` of the image drawn at `height` × `width`.
+
+        Args:
+            low_res: 256×256 float32 over the padded model input.
+            height, width: size of the picture to fill, any scale of the original; rows are its rows.
+
+        Returns:
+            (stop − start) × width float32.
+        """
+        scale = LOW_RES / self.size
+        x = (np.arange(width, dtype=np.float32) + 0.5) * (self.input_width * scale / width) - 0.5
+        y = (np.arange(start, stop, dtype=np.float32) + 0.5) * (self.input_height * scale / height) - 0.5
+        x0, x1, wx = _neighbours(x)
+        y0, y1, wy = _neighbours(y)
+        # only the few decoder rows that this band touches are widened
+        first, last = int(y0[0]), int(y1[-1]) + 1
+        band = low_res[first:last]
+        wide = band[:, x0] * (1 - wx) + band[:, x1] * wx
+        return wide[y0 - first] * (1 - wy[:, None]) + wide[y1 - first] * wy[:, None]
+
+
+def _neighbours(position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    position = np.clip(position, 0, LOW_RES - 1)
+    lower = np.floor(position).astype(np.intp)
+    upper = np.minimum(lower + 1, LOW_RES - 1)
+    return lower, upper, (position - lower).astype(np.float32)

@@ -1,0 +1,38 @@
+"""What the engine gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+#: Told how far the work is (0..1) and what is being done; raises `Cancelled` to stop it.
+Progress = Callable[[float, str], None]
+
+
+def no_progress(fraction: float, text: str) -> None:
+    """Ignore progress."""
+
+
+@dataclass
+class Answer:
+    """A selection or a matte of one image.
+
+    Attributes:
+        alpha: H×W uint8, 255 = wholly the object.
+        score: the model's own estimate of its mask's IoU, 0..1.
+        low_res_logits: 256×256 float32 over the padded model input; give it back in the next `Prompt` to refine.
+        notes: what the user should know: fallbacks, and what was left out.
+        foreground: H×W×3 uint8 colours free of background, or None when not asked for.
+        seconds: time of each step.
+        device: where the network ran.
+    """
+
+    alpha: np.ndarray
+    score: float
+    low_res_logits: np.ndarray
+    notes: list[str] = field(default_factory=list)
+    foreground: np.ndarray | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"

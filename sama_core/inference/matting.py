@@ -1,0 +1,147 @@
+"""Closed-form matting (Levin et al. 2008) inside an unknown band, with PyMatting's Laplacian and solver."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage, sparse
+
+from sama_core.images import LOW_RES, Frame
+from sama_core.inference.answer import Progress, no_progress
+from sama_core.inference.tiles import tiles_over
+from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
+
+#: Probabilities between these are uncertain.
+_SURE_OUT, _SURE_IN = 0.08, 0.92
+#: The picture is matted at most at this many pixels of unknown band; a longer band is matted smaller and brought
+#: up again.
+MAX_UNKNOWN = 400_000
+#: Weight of the model's own opinion inside the band; keeps a tile that sees no sure foreground from fading out.
+_PRIOR = 1e-3
+_TILE, _OVERLAP = 512, 48
+_EPSILON = 1e-5
+#: Long side at which the band is first looked for, and the largest at which it is matted.
+_FIRST_SIDE, _LARGEST_SIDE = 1024, 4096
+#: Guided filter that brings a smaller matte to full resolution: tight, for the matte has its edges already.
+_UPSAMPLE_RADIUS, _UPSAMPLE_EPSILON = 2, 1e-5
+
+
+def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """A matte at full resolution from the model's mask.
+
+    The band is matted at the photo's own resolution when it has at most `MAX_UNKNOWN` pixels, else at the largest
+    scale where it
+    has; a guided filter then carries the matte to full resolution. Time and memory are bounded whatever the
+    photo's size.
+
+    Args:
+        logits: 256×256 float32.
+        rgb: H×W×3 uint8.
+
+    Returns:
+        H×W uint8.
+    """
+    full = rgb.shape[:2]
+    side = min(max(full), _FIRST_SIDE)
+    height, width = fit_size(*full, side)
+    mask = probability(frame, logits, height, width)
+    unknown = unknown_band(mask, band_reach(mask))
+    # the band's area grows with the square of the scale
+    scale = np.sqrt(MAX_UNKNOWN / max(1, int(unknown.sum())))
+    wanted = fit_size(*full, max(64, int(side * min(scale, _LARGEST_SIDE / side))))
+    if wanted != (height, width):
+        height, width = wanted
+        mask = probability(frame, logits, height, width)
+        unknown = unknown_band(mask, band_reach(mask))
+    small = shrink(rgb, height, width)
+    alpha = closed_form(small, mask, unknown, lambda done, text: progress(0.8 * done, text))
+    if (height, width) == full:
+        return np.rint(alpha * 255).astype(np.uint8)
+    linear = fit_guided(small.astype(np.float32) / 255, alpha, _UPSAMPLE_RADIUS, _UPSAMPLE_EPSILON, unknown)
+    return apply_linear(linear, rgb, lambda done, text: progress(0.8 + 0.2 * done, text))
+
+
+def unknown_band(mask: np.ndarray, reach: float) -> np.ndarray:
+    """Where closed-form matting decides: the mask's uncertain pixels and `reach` pixels to both sides of its edge.
+
+    Args:
+        mask: H×W float32 probability.
+
+    Returns:
+        H×W bool.
+    """
+    uncertain = (mask > _SURE_OUT) & (mask < _SURE_IN)
+    edge = edge_of(mask > 0.5)
+    if not edge.any():
+        return uncertain
+    return uncertain | (np.asarray(ndimage.distance_transform_edt(~edge)) <= reach)
+
+
+def band_reach(mask: np.ndarray) -> float:
+    """Half width of the band, in pixels of `mask`: what the decoder's grid cannot resolve, and hair in proportion
+    to the object."""
+    height, width = mask.shape
+    cell = max(height, width) / LOW_RES
+    return 3 * cell + 0.012 * float(np.sqrt((mask > 0.5).sum()))
+
+
+def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """Solve for alpha inside the band.
+
+    Minimises αᵀLα + γ Σ_unknown (α − mask)² with α fixed to 0 or 1 outside the band (Levin et al. 2008, Eq. 10,
+    with hard
+    constraints and a weak prior), tile by tile; overlapping tiles are blended linearly.
+
+    Args:
+        rgb: H×W×3 uint8.
+        mask: H×W float32 probability.
+        unknown: H×W bool.
+
+    Returns:
+        H×W float32 in 0..1.
+    """
+    alpha = (mask > 0.5).astype(np.float32)
+    total = np.zeros(mask.shape, np.float32)
+    weight = np.zeros(mask.shape, np.float32)
+    tiles = [tile for tile in tiles_over(mask.shape, _TILE, _OVERLAP) if unknown[tile.inner].any()]
+    for number, tile in enumerate(tiles):
+        progress(number / len(tiles), "Finding the edge")
+        solved = _solve_tile(rgb[tile.outer], mask[tile.outer], unknown[tile.outer], alpha[tile.outer])
+        ramp = tile.ramp()
+        total[tile.outer] += solved * ramp
+        weight[tile.outer] += ramp
+    done = unknown & (weight > 0)
+    alpha[done] = total[done] / weight[done]
+    return np.clip(alpha, 0, 1)
+
+
+def _solve_tile(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, known_alpha: np.ndarray) -> np.ndarray:
+    from pymatting.laplacian.cf_laplacian import cf_laplacian
+    from pymatting.preconditioner.ichol import ichol
+    from pymatting.solver.cg import cg
+
+    box = _bounds(unknown, margin=2)
+    rgb, mask, inner = rgb[box], mask[box], unknown[box]
+    result = known_alpha.copy()
+    solved = known_alpha[box].copy()
+    if min(inner.shape) < 3:
+        solved[inner] = mask[inner]
+    else:
+        flat = inner.ravel()
+        laplacian = cf_laplacian(rgb.astype(np.float64) / 255, epsilon=_EPSILON, is_known=~inner)
+        rows = laplacian[flat]
+        prior = sparse.identity(int(flat.sum()), format="csr") * _PRIOR
+        matrix = (rows[:, flat] + prior).tocsc()
+        right = _PRIOR * mask.ravel()[flat] - rows[:, ~flat] @ known_alpha[box].ravel()[~flat]
+        solved[inner] = cg(
+            matrix, right, x0=mask.ravel()[flat].astype(np.float64), M=ichol(matrix), rtol=1e-4, maxiter=300
+        )
+    result[box] = solved
+    return np.clip(result, 0, 1)
+
+
+def _bounds(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(0, rows[0] - margin), min(mask.shape[0], rows[-1] + 1 + margin)),
+        slice(max(0, columns[0] - margin), min(mask.shape[1], columns[-1] + 1 + margin)),
+    )
