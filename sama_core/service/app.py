@@ -42,9 +42,7 @@ ENCODE_SHARE = 0.4
 
 def error_response(error: SamaError) -> Response:
     """Return the answer to a refused request; it closes the connection, for the body may be unread."""
-    return Response(
-        wire.error_body(error), error.status, {"Connection": "close"}, media_type="application/json"
-    )
+    return Response(wire.error_body(error), error.status, {"Connection": "close"}, media_type="application/json")
 
 
 class EngineApp:
@@ -114,9 +112,7 @@ class EngineApp:
         length = _content_length(request, limits.MAX_IMAGE_BODY)
         width, height = wire.image_size(request.headers.get("x-width"), request.headers.get("x-height"))
         if length != width * height * 3:
-            raise wire.malformed(
-                f"A picture of {width}×{height} has {width * height * 3} bytes, not {length}."
-            )
+            raise wire.malformed(f"A picture of {width}×{height} has {width * height * 3} bytes, not {length}.")
         if not wire.is_image_id(name):
             raise wire.malformed("A picture's name is 64 lower-case hexadecimal digits.")
         pixels = await _fill(request.stream(), bytearray(length))
@@ -163,9 +159,7 @@ class EngineApp:
 
         return JobStream(self._jobs, work)
 
-    def _answer(
-        self, verb: str, asked: wire.JobRequest, rgb: np.ndarray, prompt: Prompt, progress: Progress
-    ) -> Answer:
+    def _answer(self, verb: str, asked: wire.JobRequest, rgb: np.ndarray, prompt: Prompt, progress: Progress) -> Answer:
         def encoding(fraction: float, text: str) -> None:
             progress(fraction * ENCODE_SHARE, text)
 
@@ -297,17 +291,13 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _refuse_path(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "malformed")
-    return error_response(
-        wire.RequestError(error.status_code, code, f"{error.detail}. See docs/protocol.md.")
-    )
+    return error_response(wire.RequestError(error.status_code, code, f"{error.detail}. See docs/protocol.md."))
 
 
 async def _refuse_memory(_: Request, error: Exception) -> Response:
     log.error("out of memory while reading a request", exc_info=error)
     return error_response(
-        wire.too_large(
-            "There is not enough memory for this picture. Close other programs or work on a smaller copy."
-        )
+        wire.too_large("There is not enough memory for this picture. Close other programs or work on a smaller copy.")
     )
 
 
@@ -319,7 +309,5 @@ async def _nobody_there(_: Request, __: Exception) -> Response:
 async def _refuse_unexpected(_: Request, error: Exception) -> Response:
     # uvicorn logs the traceback, for starlette raises the error on after answering.
     return error_response(
-        SamaError(
-            f"The engine met an unexpected problem ({type(error).__name__}). Try again, or see its log."
-        )
+        SamaError(f"The engine met an unexpected problem ({type(error).__name__}). Try again, or see its log.")
     )

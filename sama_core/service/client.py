@@ -12,6 +12,10 @@ from sama_core.errors import EngineUnavailable
 from sama_core.service import PROTOCOL
 
 
+class NoEngine(EngineUnavailable):
+    """Nothing runs: there is no state file, or nobody listens where it points."""
+
+
 @dataclass(frozen=True)
 class FoundEngine:
     """An engine that has answered: how to reach it, and its hello."""
@@ -25,13 +29,14 @@ def find_engine(timeout: float = 5.0) -> FoundEngine:
     """Return the running engine.
 
     Raises:
-        EngineUnavailable: there is none, with the reason.
+        NoEngine: none is running.
+        EngineUnavailable: there is one, but it cannot be used.
     """
     try:
         state = json.loads(paths.state_file().read_text(encoding="utf-8"))
         port, token = int(state["port"]), str(state["token"])
     except FileNotFoundError:
-        raise EngineUnavailable("No engine is running. It starts by itself when GIMP needs it.") from None
+        raise NoEngine("No engine is running. It starts by itself when GIMP needs it.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUnavailable(
             f"The engine's state file cannot be read ({error}). Delete {paths.state_file()}."
@@ -44,15 +49,18 @@ def find_engine(timeout: float = 5.0) -> FoundEngine:
         if response.status != 200:
             raise EngineUnavailable(f"Port {port} refuses the engine's token (status {response.status}).")
         hello = json.loads(body)
+    except ConnectionRefusedError:
+        raise NoEngine(
+            "The engine was ended before it could remove its state file. The next run starts a fresh one."
+        ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise EngineUnavailable(
-            f"The engine left without removing its state file ({error}). The next run starts a fresh one."
+            f"The engine on port {port} does not answer ({error}). End process {state.get('pid')} and run again."
         ) from None
     finally:
         connection.close()
     if hello.get("protocol") != PROTOCOL:
         raise EngineUnavailable(
-            f"The running engine speaks protocol {hello.get('protocol')}, not {PROTOCOL}. "
-            "End it and run again."
+            f"The running engine speaks protocol {hello.get('protocol')}, not {PROTOCOL}. End it and run again."
         )
     return FoundEngine(port, token, hello)

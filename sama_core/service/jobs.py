@@ -65,9 +65,7 @@ class Job:
         now = time.monotonic()
         if text != last_text or now - last_time >= PROGRESS_INTERVAL:
             self._last = (text, now)
-            self._tell(
-                {"event": "progress", "fraction": round(min(max(fraction, 0.0), 1.0), 4), "text": text}
-            )
+            self._tell({"event": "progress", "fraction": round(min(max(fraction, 0.0), 1.0), 4), "text": text})
 
     def queued(self, ahead: int) -> None:
         """Say how many jobs will be done before this one."""
@@ -91,9 +89,7 @@ def _as_sama_error(error: BaseException) -> SamaError:
     log.error("job failed", exc_info=error)
     # torch's own out-of-memory class is known by its name, so that this module needs no torch.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return DeviceError(
-            "The engine ran out of memory. Close other programs, or work on a smaller copy or a crop."
-        )
+        return DeviceError("The engine ran out of memory. Close other programs, or work on a smaller copy or a crop.")
     return SamaError(
         f"The engine met an unexpected problem ({type(error).__name__}). "
         f"Try again; the details are in {paths.log_file()}."

@@ -96,9 +96,7 @@ def parse_job(line: bytes) -> JobRequest:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
-        raise malformed(
-            "The request's first line is not JSON. Update the plug-in and the engine together."
-        ) from None
+        raise malformed("The request's first line is not JSON. Update the plug-in and the engine together.") from None
     if not isinstance(fields, dict):
         raise malformed("The request's first line must be a JSON object.")
     unknown = sorted(set(fields) - _FIELDS)
@@ -195,9 +193,7 @@ def decode_mask(body: bytes | bytearray | memoryview, height: int, width: int) -
         # One byte more than allowed tells a stream that is too long from one that just fits.
         data = unpacker.decompress(body, size + 1)
     except zlib.error:
-        raise malformed(
-            "The mask is not zlib-compressed. Update the plug-in and the engine together."
-        ) from None
+        raise malformed("The mask is not zlib-compressed. Update the plug-in and the engine together.") from None
     if len(data) != size or not unpacker.eof or unpacker.unused_data:
         raise malformed(f"The mask does not unpack to {width}×{height} bytes. Send one byte for each pixel.")
     return np.frombuffer(data, np.uint8).reshape(height, width)

@@ -101,9 +101,7 @@ class RunningEngine:
         assert status == 204, body
         return name
 
-    def start_job(
-        self, verb: str = "select", mask_bytes: bytes = b"", **fields: Any
-    ) -> http.client.HTTPConnection:
+    def start_job(self, verb: str = "select", mask_bytes: bytes = b"", **fields: Any) -> http.client.HTTPConnection:
         """Send a job and return the connection without waiting for its answer."""
         if mask_bytes:
             fields["mask"] = True

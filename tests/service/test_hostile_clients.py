@@ -9,9 +9,7 @@ import pytest
 from engine_process import PATIENCE, RunningEngine
 
 
-def head(
-    engine: RunningEngine, line: str, *headers: str, token: str | None = None, host: str | None = None
-) -> bytes:
+def head(engine: RunningEngine, line: str, *headers: str, token: str | None = None, host: str | None = None) -> bytes:
     token = engine.state["token"] if token is None else token
     host = f"127.0.0.1:{engine.port}" if host is None else host
     return "\r\n".join([line, f"Host: {host}", f"Authorization: Bearer {token}", *headers, "", ""]).encode()
@@ -30,9 +28,7 @@ def engine_lives_on(engine):
     assert engine.process.poll() is None
 
 
-@pytest.mark.parametrize(
-    "line", ["GET /v1/hello HTTP/1.1", "POST /v1/shutdown HTTP/1.1", "GET /secret HTTP/1.1"]
-)
+@pytest.mark.parametrize("line", ["GET /v1/hello HTTP/1.1", "POST /v1/shutdown HTTP/1.1", "GET /secret HTTP/1.1"])
 @pytest.mark.parametrize(
     "authorization",
     ["", "Authorization: Bearer\r\n", "Authorization: Bearer wrong\r\n", "Authorization: Bearer caf\xe9\r\n"],
@@ -94,9 +90,7 @@ def test_engine_hangs_up_on_a_refused_body_that_comes_all_the_same(engine):
     "headers", [[], ["Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", "Content-Length: 5"]]
 )
 def test_body_without_a_length_is_411(engine, line, headers):
-    answer = engine.raw(
-        head(engine, line, "X-Width: 40", "X-Height: 30", *headers) + b"5\r\nhello\r\n0\r\n\r\n"
-    )
+    answer = engine.raw(head(engine, line, "X-Width: 40", "X-Height: 30", *headers) + b"5\r\nhello\r\n0\r\n\r\n")
     assert status(answer) == 411
 
 
@@ -119,16 +113,12 @@ def test_garbage_is_400(engine, data):
 
 @pytest.fixture
 def impatient_engine(start_engine, tmp_path):
-    return start_engine(
-        home=tmp_path / "impatient", SAMA_TEST_LIMITS='{"HEAD_TIMEOUT": 0.5, "READ_TIMEOUT": 0.5}'
-    )
+    return start_engine(home=tmp_path / "impatient", SAMA_TEST_LIMITS='{"HEAD_TIMEOUT": 0.5, "READ_TIMEOUT": 0.5}')
 
 
 def test_many_silent_connections_do_not_keep_a_client_out_for_ever(impatient_engine):
     """They take all places; the engine hangs up on each that does not send a request head in time."""
-    idle = [
-        socket.create_connection(("127.0.0.1", impatient_engine.port), timeout=PATIENCE) for _ in range(80)
-    ]
+    idle = [socket.create_connection(("127.0.0.1", impatient_engine.port), timeout=PATIENCE) for _ in range(80)]
     try:
         assert idle[0].recv(1) == b""
     finally:

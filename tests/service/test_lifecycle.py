@@ -178,7 +178,7 @@ def test_client_explains_why_there_is_no_engine(engine, monkeypatch, tmp_path):
     engine.process.kill()
     engine.process.wait(PATIENCE)
     path.write_text(json.dumps(engine.state))
-    with pytest.raises(EngineUnavailable, match="left without"):
+    with pytest.raises(EngineUnavailable, match="fresh one"):
         find_engine()
 
 

@@ -1,0 +1,264 @@
+"""The doctor's checks. Each looks at one thing, never raises, and names a remedy when that thing is not well."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sama_core import __version__, paths
+from sama_core.errors import EngineUnavailable, SamaError
+
+REINSTALL = "Run the installer again; it repairs what is missing."
+
+#: what the engine imports, and the name it is installed by
+PACKAGES = {
+    "numpy": "numpy",
+    "PIL": "pillow",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "segment_anything": "segment-anything",
+    "safetensors": "safetensors",
+    "pymatting": "pymatting",
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+}
+
+PLUG_IN = "sama_select"
+
+#: How much higher, of 255, the selection must be on the thing clicked than off it.
+LEAST_CONTRAST = 96
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, whether it is well, what was found, and what to do if it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def all_checks() -> Iterator[Check]:
+    """Make all checks, one after the other, the slow ones last."""
+    looks: list[tuple[str, Callable[[], Iterator[Check]]]] = [
+        ("Python", check_python),
+        ("Product folder", check_home),
+        ("Installation", check_install_record),
+        ("Engine process", check_engine),
+        ("GIMP plug-in", check_plug_ins),
+        ("Packages", check_packages),
+        ("Device", check_device),
+        ("Model", check_weights),
+        ("A click", check_click),
+    ]
+    for name, look in looks:
+        try:
+            yield from look()
+        except SamaError as error:
+            sentence, _, remedy = str(error).partition(". ")
+            yield Check(name, False, sentence, remedy or REINSTALL)
+        except Exception as error:  # A check that fails is a finding, not a reason to stop looking.
+            yield Check(name, False, f"{type(error).__name__}: {error}", REINSTALL)
+
+
+def check_python() -> Iterator[Check]:
+    """The interpreter."""
+    ok = sys.version_info >= (3, 10)
+    yield Check(
+        "Python",
+        ok,
+        f"{platform.python_version()} at {sys.executable}",
+        "Install Python 3.10 or newer, then reinstall.",
+    )
+
+
+def check_packages() -> Iterator[Check]:
+    """The packages the engine imports."""
+    found, missing = [], []
+    for module, name in PACKAGES.items():
+        try:
+            importlib.import_module(module)
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except Exception as error:  # A package with a broken native library raises whatever it likes.
+            missing.append(f"{name} ({type(error).__name__}: {error})")
+    if missing:
+        yield Check("Packages", False, "cannot be imported: " + "; ".join(missing), REINSTALL)
+    else:
+        yield Check("Packages", True, ", ".join(found))
+
+
+def check_device() -> Iterator[Check]:
+    """The device the network will run on."""
+    import torch
+
+    from sama_core.inference.device import choose
+
+    device = choose("auto").type
+    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    yield Check("Device", True, f"{device} ({name})")
+
+
+def check_weights() -> Iterator[Check]:
+    """The weight file of each model."""
+    from sama_core.model.registry import MODELS
+    from sama_core.weights.files import file_sha256
+
+    for model in MODELS.values():
+        name = f"Model {model.name}"
+        if not model.weights.is_file():
+            yield Check(name, False, f"{model.weights} is missing", REINSTALL)
+        elif model.sha256 and file_sha256(model.weights) != model.sha256:
+            yield Check(name, False, f"{model.weights} is damaged: its checksum is wrong", REINSTALL)
+        else:
+            size = model.weights.stat().st_size / 1e6
+            yield Check(name, True, f"{size:.1f} MB, {'checksum right' if model.sha256 else 'no checksum recorded'}")
+
+
+def check_home() -> Iterator[Check]:
+    """The product's folder."""
+    home = paths.home()
+    if not home.exists():
+        parent = next(folder for folder in home.parents if folder.exists())
+        ok = os.access(parent, os.W_OK)
+        yield Check("Product folder", ok, f"{home} is not there yet", f"Make {parent} writable.")
+        return
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        yield Check("Product folder", False, f"{home}: {error.strerror}", f"Make {home} a folder you can write to.")
+        return
+    if os.name == "posix":
+        for path, wanted in ((home, 0o700), (paths.state_file(), 0o600)):
+            if path.exists() and stat.S_IMODE(path.stat().st_mode) & ~wanted:
+                mode = stat.S_IMODE(path.stat().st_mode)
+                yield Check(
+                    "Product folder",
+                    False,
+                    f"others may look into {path} (mode {mode:o})",
+                    f"chmod {wanted:o} '{path}'",
+                )
+                return
+    yield Check("Product folder", True, str(home))
+
+
+def check_install_record() -> Iterator[Check]:
+    """The file that tells the plug-in how to start the engine."""
+    path = paths.install_record()
+    if not path.exists():
+        yield Check("Installation", False, f"{path} is missing, so GIMP cannot start the engine", "Run the installer.")
+        return
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        python, arguments, version = Path(record["python"]), list(record["args"]), str(record["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        yield Check("Installation", False, f"{path} is damaged", REINSTALL)
+        return
+    if not (python.is_file() and os.access(python, os.X_OK)):
+        yield Check("Installation", False, f"the engine's Python {python} is missing", REINSTALL)
+    elif version != __version__:
+        yield Check("Installation", False, f"version {version} is installed, this is {__version__}", REINSTALL)
+    else:
+        yield Check("Installation", True, f"version {version}: {python} {' '.join(arguments)}")
+
+
+def check_engine() -> Iterator[Check]:
+    """The engine process, if one runs."""
+    from sama_core.service.client import NoEngine, find_engine
+
+    name = "Engine process"
+    try:
+        hello = find_engine().hello
+    except NoEngine as error:
+        yield Check(name, True, str(error))
+        return
+    except EngineUnavailable as error:
+        sentence, _, remedy = str(error).partition(". ")
+        yield Check(name, False, sentence, remedy or "End it and run again.")
+        return
+    running = f"running, pid {hello.get('pid')}, version {hello.get('version')}, {hello.get('device')}"
+    ok = hello.get("version") == __version__
+    yield Check(name, ok, running, f"End process {hello.get('pid')}: it is another version than this {__version__}.")
+
+
+def gimp_profiles() -> list[Path]:
+    """Return GIMP 3's settings folders: where GIMP looks for plug-ins of this user, and where the installer put one."""
+    folders: set[Path] = set()
+    if os.environ.get("GIMP3_DIRECTORY"):
+        # GIMP reads a relative one from the home folder.
+        folders.add(Path.home() / os.environ["GIMP3_DIRECTORY"])
+    else:
+        root = _gimp_settings()
+        folders.update(folder for folder in root.glob("3.*") if re.fullmatch(r"3\.\d+", folder.name))
+    try:
+        manifest = json.loads((paths.home() / "manifest.json").read_text(encoding="utf-8"))
+        installed = [Path(name) for name in manifest["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        installed = []
+    folders.update(path.parents[2] for path in installed if path.name == f"{PLUG_IN}.py" and len(path.parents) > 2)
+    return sorted(folder for folder in folders if folder.is_dir())
+
+
+def _gimp_settings() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "GIMP"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "GIMP"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "GIMP"
+
+
+def check_plug_ins() -> Iterator[Check]:
+    """The plug-in in each of GIMP's settings folders. GIMP ignores one that breaks its rules without a word."""
+    profiles = gimp_profiles()
+    if not profiles:
+        yield Check(
+            "GIMP plug-in",
+            False,
+            "no settings folder of GIMP 3 was found",
+            "Start GIMP 3 once, then run the installer.",
+        )
+    for profile in profiles:
+        name = f"GIMP plug-in, {profile.name}"
+        plug_in = profile / "plug-ins" / PLUG_IN / f"{PLUG_IN}.py"
+        if not plug_in.is_file():
+            # GIMP wants a folder and in it a file of the same name.
+            yield Check(name, False, f"{plug_in} is missing", "Run the installer, then start GIMP again.")
+        elif os.name == "posix" and not os.access(plug_in, os.X_OK):
+            yield Check(name, False, f"{plug_in} is not executable, so GIMP ignores it", f"chmod +x '{plug_in}'")
+        else:
+            yield Check(name, True, str(plug_in.parent))
+
+
+def check_click() -> Iterator[Check]:
+    """A click on a small picture, through the engine's library."""
+    import numpy as np
+
+    from sama_core.inference.engine import Engine
+    from sama_core.prompts import Prompt
+
+    rows, columns = np.mgrid[0:240, 0:320]
+    disc = (columns - 190) ** 2 + (rows - 110) ** 2 <= 60**2
+    ground = np.stack([np.full_like(rows, 30), 60 + rows // 3, 170 - rows // 3], axis=2)
+    picture = np.where(disc[..., None], (235, 140, 40), ground).astype(np.uint8)
+    began = time.perf_counter()
+    engine = Engine()
+    engine.set_image(picture)
+    answer = engine.select(Prompt(points=[(190, 110)], labels=[1]))
+    seconds = time.perf_counter() - began
+    contrast = float(answer.alpha[disc].mean() - answer.alpha[~disc].mean())
+    ok = contrast >= LEAST_CONTRAST
+    found = "the thing was selected" if ok else f"the thing was missed (contrast {contrast:.0f} of 255)"
+    yield Check("A click", ok, f"{found}, {answer.device}, {seconds:.1f} s", REINSTALL)
