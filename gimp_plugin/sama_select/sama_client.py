@@ -219,9 +219,13 @@ def refusal(status: int, body: bytes) -> Exception:
         described = json.loads(body.decode("utf-8"))
         code, message = str(described["code"]), str(described["message"])
     except (ValueError, KeyError, TypeError):
-        code, message = "", "The SAMA engine refused the request (HTTP %d). See %s." % (
-            status,
-            sama_paths.log_file(),
+        code, message = (
+            "",
+            "The SAMA engine refused the request (HTTP %d). See %s."
+            % (
+                status,
+                sama_paths.log_file(),
+            ),
         )
     if status == 404 and code == "unknown_image":
         return UnknownImage(message)

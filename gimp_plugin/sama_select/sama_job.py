@@ -90,9 +90,7 @@ def _ask(client, job, request, mask, report, steps):
         ) from None
 
 
-def run_in_thread(
-    work: Callable[[Report], Answer], report: Report, idle: Callable[[], None]
-) -> Answer:
+def run_in_thread(work: Callable[[Report], Answer], report: Report, idle: Callable[[], None]) -> Answer:
     """Run `work` in a thread and relay its reports from this one, where GIMP may be talked to.
 
     Args:

@@ -69,9 +69,7 @@ def write(drawable, rectangle: Tuple[int, int, int, int], pixel_format: str, dat
     x, y, width, height = rectangle
     pixel_bytes = Babl.format_get_bytes_per_pixel(Babl.format(pixel_format))
     if len(data) != width * height * pixel_bytes:
-        raise ValueError(
-            "%d bytes for %d×%d pixels of %d bytes" % (len(data), width, height, pixel_bytes)
-        )
+        raise ValueError("%d bytes for %d×%d pixels of %d bytes" % (len(data), width, height, pixel_bytes))
     buffer = drawable.get_buffer()
     # bytes(): PyGObject converts anything else one element at a time, thirty times slower.
     buffer.set(Gegl.Rectangle.new(x, y, width, height), pixel_format, bytes(data))

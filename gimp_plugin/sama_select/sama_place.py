@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Tuple
 
 
-def place(data: bytes, size: Tuple[int, int], offset: Tuple[int, int], onto: Tuple[int, int], channels: int = 1) -> bytes:
+def place(
+    data: bytes, size: Tuple[int, int], offset: Tuple[int, int], onto: Tuple[int, int], channels: int = 1
+) -> bytes:
     """Return a picture of size `onto`, black but for `data` at `offset`; what sticks out is cut off.
 
     Args:

@@ -100,9 +100,7 @@ def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None
     if outlines:
         region = fill(outlines, frame.width, frame.height)
         if region.bounds is None:
-            raise CallingError(
-                "The closed stroke lies outside %s. Draw it around the thing you want." % frame.name
-            )
+            raise CallingError("The closed stroke lies outside %s. Draw it around the thing you want." % frame.name)
         xs = [x for outline in outlines for x, _ in outline]
         ys = [y for outline in outlines for _, y in outline]
         prompt.box = (
@@ -135,9 +133,7 @@ def add_selection(prompt: Prompt, bounds: Tuple[int, int, int, int], selection: 
     left, top = max(0, bounds[0] - frame.x), max(0, bounds[1] - frame.y)
     right, bottom = min(frame.width, bounds[2] - frame.x), min(frame.height, bounds[3] - frame.y)
     if left >= right or top >= bottom:
-        raise CallingError(
-            "The selection lies outside %s. Draw it around the thing you want." % frame.name
-        )
+        raise CallingError("The selection lies outside %s. Draw it around the thing you want." % frame.name)
     prompt.box = (float(left), float(top), float(right), float(bottom))
     full = b"\xff" * (right - left)
     rows = (y * frame.width for y in range(top, bottom))

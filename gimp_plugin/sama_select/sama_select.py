@@ -83,8 +83,13 @@ class SamaSelect(Gimp.PlugIn):
             "operation", "O_peration", "How the result meets the current selection", operations, "replace", WRITABLE
         )
         procedure.add_double_argument(
-            "feather", "_Feather", "Radius in pixels by which to soften the result; 0 keeps it as found",
-            0.0, 1000.0, 0.0, WRITABLE,
+            "feather",
+            "_Feather",
+            "Radius in pixels by which to soften the result; 0 keeps it as found",
+            0.0,
+            1000.0,
+            0.0,
+            WRITABLE,
         )
         self._add_source_argument(procedure)
 
@@ -100,34 +105,47 @@ class SamaSelect(Gimp.PlugIn):
             ("layer-mask", "Layer mask"), ("alpha", "The layer's alpha channel"), ("new-layer", "New cut-out layer")
         )
         procedure.add_choice_argument("output", "O_utput", "Where the matte goes", outputs, "layer-mask", WRITABLE)
-        existing = choice(
-            ("refuse", "Stop and say so"), ("replace", "Replace it"), ("intersect", "Intersect with it")
-        )
+        existing = choice(("refuse", "Stop and say so"), ("replace", "Replace it"), ("intersect", "Intersect with it"))
         procedure.add_choice_argument(
-            "existing-mask", "If there is a _mask",
+            "existing-mask",
+            "If there is a _mask",
             "What to do with a mask that the layer has already. Output alpha applies it to the alpha with intersect and "
             "drops it with replace; a new layer takes it over unless replace, and the old layer keeps it",
-            existing, "refuse", WRITABLE,
+            existing,
+            "refuse",
+            WRITABLE,
         )
         procedure.add_boolean_argument(
-            "decontaminate", "_Decontaminate colours",
-            "New layer only: take the old background's colour out of hair and soft edges", True, WRITABLE,
+            "decontaminate",
+            "_Decontaminate colours",
+            "New layer only: take the old background's colour out of hair and soft edges",
+            True,
+            WRITABLE,
         )
 
     def _add_prompt_arguments(self, procedure):
         procedure.add_path_argument(
-            "include-path", "_Include path",
+            "include-path",
+            "_Include path",
             "Clicks on the thing (open strokes) or outlines around it (closed strokes); none: the selected path, or the "
-            "only path there is", True, WRITABLE,
+            "only path there is",
+            True,
+            WRITABLE,
         )
         procedure.add_path_argument(
-            "exclude-path", "_Exclude path",
-            "Clicks on what to leave out; none: a path whose name begins with “exclude”", True, WRITABLE,
+            "exclude-path",
+            "_Exclude path",
+            "Clicks on what to leave out; none: a path whose name begins with “exclude”",
+            True,
+            WRITABLE,
         )
         procedure.add_boolean_argument(
-            "use-selection", "_Use the selection",
+            "use-selection",
+            "_Use the selection",
             "Without clicks, take the current selection as a rough outline of the thing. With clicks it is not asked, for "
-            "after a first run it is the previous answer", True, WRITABLE,
+            "after a first run it is the previous answer",
+            True,
+            WRITABLE,
         )
 
     def _add_source_argument(self, procedure):

@@ -98,7 +98,9 @@ def check_writable(image, layer, frame: Frame, output: str, existing_mask: str) 
         raise CallingError("The alpha of “%s” is locked. Unlock it first.%s" % (layer.get_name(), instead))
 
 
-def write_matte(image, layer, frame: Frame, answer: Answer, output: str, existing_mask: str, visible: bool) -> List[str]:
+def write_matte(
+    image, layer, frame: Frame, answer: Answer, output: str, existing_mask: str, visible: bool
+) -> List[str]:
     """Write the matte and return notes for the user.
 
     Args:
@@ -121,7 +123,9 @@ def write_matte(image, layer, frame: Frame, answer: Answer, output: str, existin
         return []
     notes = []
     if layer.is_text_layer():
-        notes.append("The text layer “%s” has become an ordinary layer, for text has no alpha of its own." % layer.get_name())
+        notes.append(
+            "The text layer “%s” has become an ordinary layer, for text has no alpha of its own." % layer.get_name()
+        )
     if image.get_base_type() == Gimp.ImageBaseType.INDEXED:
         notes.append("An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge.")
     if layer.get_mask() is not None:

@@ -14,6 +14,8 @@ engine_stats    a function: GET /v1/hello of the engine, as a dict; RuntimeError
 kill_engine     a function: SIGKILL to the engine, waits for its end, returns its pid; RuntimeError when
                 none is running.
 stop_engine     a function: ends the engine in order, or does nothing when none is running.
+ramp            session: a GIMP of its own whose engine is the stand-in of ramp_engine.py, for exactness and faults;
+                see ramp_session.py.
 gimp_installation, workspace    what the above are made of, for tests that start a GIMP of their own.
 
 The engine is started by the plug-in itself, on demand, as a process of the machine; it is ended at the
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ramp_session import RampSession, ramp_session
 from sandbox import GimpInstallation, GimpNotFound, GimpSession, Workspace, engine_process, find_gimp
 
 PLUG_IN = Path(__file__).resolve().parents[2] / "gimp_plugin" / "sama_select"
@@ -74,3 +77,15 @@ def kill_engine(sama_home: Path) -> Callable[[], int]:
 @pytest.fixture(scope="session")
 def stop_engine(sama_home: Path) -> Callable[[], None]:
     return lambda: engine_process.stop(sama_home)
+
+
+@pytest.fixture(scope="session")
+def _ramp_for_all(gimp_installation: GimpInstallation) -> Iterator[RampSession]:
+    with ramp_session(gimp_installation, PLUG_IN) as session:
+        yield session
+
+
+@pytest.fixture
+def ramp(_ramp_for_all: RampSession) -> Iterator[RampSession]:
+    yield _ramp_for_all
+    _ramp_for_all.clear()

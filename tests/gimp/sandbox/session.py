@@ -32,6 +32,7 @@ class GimpSession:
         workspace: Workspace,
         name: str = "gimp",
         window: bool = False,
+        fonts: bool = False,
         environment: Mapping[str, str] | None = None,
         start_seconds: float = 120,
     ) -> None:
@@ -41,6 +42,7 @@ class GimpSession:
             workspace: its folders.
             name: of the log file, `build/logs/NAME.log`.
             window: start GIMP with its windows; `environment` must give DISPLAY.
+            fonts: load fonts, without which there is no text layer.
             environment: added to the workspace's.
             start_seconds: how long it may take.
 
@@ -55,10 +57,8 @@ class GimpSession:
         script = workspace.folder / "repl.py"
         shutil.copyfile(REPL, script)
         gimp = workspace.gimp
-        program = (
-            [gimp.window, "--new-instance", "--no-splash", "--no-fonts"]
-            if window
-            else [gimp.console, "--no-fonts"]
+        program = ([gimp.window, "--new-instance", "--no-splash"] if window else [gimp.console]) + (
+            [] if fonts else ["--no-fonts"]
         )
         batch = [
             "--quit",
@@ -128,9 +128,7 @@ class GimpSession:
         except (OSError, ValueError) as error:
             raise GimpError(f"GIMP went away ({error}).{self._tail()}") from None
         if answer["error"]:
-            raise GimpError(
-                answer["error"] + (f"Printed before: {answer['output']}" if answer["output"] else "")
-            )
+            raise GimpError(answer["error"] + (f"Printed before: {answer['output']}" if answer["output"] else ""))
         return answer["output"]
 
     def json(self, code: str, timeout: float = 180) -> Any:
