@@ -69,7 +69,7 @@ class Engine:
         load_weights(self._network, path, "" if weights else about.sha256)
         self._weights_hash = file_sha256(path)
         self._network.eval().requires_grad_(False)
-        self._network.to(self._device, memory_format=torch.channels_last)
+        self._network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._cache = EmbeddingCache(paths.cache_dir() / "embeddings") if cache is None else cache
         self._current: _Current | None = None
         self._current_id = ""
@@ -111,7 +111,7 @@ class Engine:
         if self._current is not None and name == self._current_id:
             return name
         began = time.perf_counter()
-        frame = Frame(*rgb.shape[:2], self._network.input_size)
+        frame = Frame(rgb.shape[0], rgb.shape[1], self._network.input_size)
         key = self._cache.key(name, self.model_name, self._weights_hash, PREPROCESSING_VERSION)
         features = self._cache.get(key)
         if features is None:
@@ -222,7 +222,7 @@ class Engine:
     def _decode(self, current: _Current, prompt: Prompt, device: torch.device) -> tuple[np.ndarray, float]:
         frame = current.frame
         embedding = current.features.embedding.to(device)
-        sparse_points = frame.to_input(prompt.points).reshape(-1, 2)
+        sparse_points = frame.to_input(np.asarray(prompt.points)).reshape(-1, 2)
         labels = np.asarray(prompt.labels)
         box = None if prompt.box is None else frame.to_input(np.asarray(prompt.box).reshape(2, 2))
         logits = prompt.low_res_logits

@@ -30,7 +30,9 @@ def decontaminate(rgb: np.ndarray, alpha: np.ndarray, progress: Progress = no_pr
     tiles = [tile for tile in tiles_over(alpha.shape, _TILE, _MARGIN) if partial[tile.inner].any()]
     for number, tile in enumerate(tiles):
         progress(number / len(tiles), "Cleaning the colours")
-        estimate = estimate_foreground_ml(rgb[tile.outer] / np.float32(255), alpha[tile.outer] / np.float32(255))
+        estimate = np.asarray(
+            estimate_foreground_ml(rgb[tile.outer] / np.float32(255), alpha[tile.outer] / np.float32(255))
+        )
         inner, own = partial[tile.inner], tile.own()
         result[tile.inner][inner] = np.rint(np.clip(estimate[own][inner], 0, 1) * 255).astype(np.uint8)
     return result

@@ -40,7 +40,7 @@ def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pro
     Returns:
         H×W uint8.
     """
-    full = rgb.shape[:2]
+    full = (rgb.shape[0], rgb.shape[1])
     side = min(max(full), _FIRST_SIDE)
     height, width = fit_size(*full, side)
     mask = probability(frame, logits, height, width)

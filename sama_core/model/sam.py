@@ -81,6 +81,7 @@ class PromptableSam(nn.Module):
         known = (labels != PAD).unsqueeze(-1).to(sparse.dtype)
         sparse = sparse * known + encoder.not_a_point_embed.weight * (1 - known)
         for label, embedding in enumerate(encoder.point_embeddings):
+            assert isinstance(embedding, nn.Embedding)
             sparse = sparse + embedding.weight * (labels == label).unsqueeze(-1).to(sparse.dtype)
         gate = has_mask.view(-1, 1, 1, 1)
         dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand(len(points), -1, GRID, GRID)

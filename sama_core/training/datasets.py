@@ -169,7 +169,8 @@ def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Vary exposure, contrast, colour, sharpness and compression of an H×W×3 uint8 picture; returns float32 0..255."""
     if rng.random() < 0.15:
         quality = int(rng.integers(30, 90))
-        rgb = cv2.imdecode(cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        rgb = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     picture = rgb.astype(np.float32)
     if rng.random() < 0.15:
         picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.6)))

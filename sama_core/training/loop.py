@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from sama_core.model.backbones.lite import LiteBackbone
 from sama_core.model.registry import build
 from sama_core.model.sam import Decoded
 from sama_core.training.config import TrainConfig
@@ -68,14 +69,15 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         self.model = build("lite")
-        body = self.model.backbone.body
+        assert isinstance(self.model.backbone, LiteBackbone)
+        self.body = body = self.model.backbone.body
         known = {name: tensor for name, tensor in imagenet_weights().items() if name in body.state_dict()}
         body.load_state_dict(known)
         if start is not None:
             from sama_core.weights.files import load_weights
 
             load_weights(self.model, start)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, parameter in body.named_parameters():
             parameter.requires_grad_(not name.startswith(config.frozen))
         self.ema = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
@@ -148,7 +150,7 @@ class Trainer:
     def _set_mode(self) -> None:
         self.model.train()
         # a handful of photos is too few to estimate statistics from: keep ImageNet's
-        for module in self.model.backbone.body.modules():
+        for module in self.body.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 

@@ -60,11 +60,7 @@ def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, st
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()

@@ -30,12 +30,10 @@ class LiteBackbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = timm.create_model(
-            "tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4), pretrained=False
-        )
-        self.lateral = nn.ModuleList(
-            nn.Conv2d(channels, _NECK_DIM, 1) for channels in self.body.feature_info.channels()
-        )
+        body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4), pretrained=False)
+        channels: list[int] = body.feature_info.channels()  # type: ignore[operator, union-attr]
+        self.body = body
+        self.lateral = nn.ModuleList(nn.Conv2d(width, _NECK_DIM, 1) for width in channels)
         self.mix = nn.Sequential(
             nn.Conv2d(_NECK_DIM, _NECK_DIM, 3, padding=1, bias=False),
             LayerNorm2d(_NECK_DIM),
