@@ -18,9 +18,5 @@ _DROPPED = (
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without `PYTHON*` and what else changes which modules are found."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith("PYTHON") and key not in _DROPPED
-    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON") and key not in _DROPPED}
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}

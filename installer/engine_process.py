@@ -27,8 +27,7 @@ def stop() -> None:
             client.shutdown()
         if time.monotonic() > deadline:
             raise InstallError(
-                "The running engine (a Python process, sama_core.service) does not end. End it and run this "
-                "again."
+                "The running engine (a Python process, sama_core.service) does not end. End it and run this again."
             )
         time.sleep(0.2)
 

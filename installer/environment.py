@@ -95,9 +95,7 @@ def inspect(python: Path) -> EngineInfo:
     done = _run_quietly([str(python), "-c", code])
     lines = done.stdout.split()
     if done.returncode != 0 or len(lines) != 2:
-        raise InstallError(
-            f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{ROOT}"'
-        )
+        raise InstallError(f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{ROOT}"')
     return EngineInfo(python, *lines)
 
 
@@ -237,9 +235,7 @@ def _package_files(source: Path) -> list[Path]:
         return [source]
     files = [source / name for name in _BUILD_FILES if (source / name).is_file()]
     for name in _BUILD_FOLDERS:
-        files += [
-            file for file in (source / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts
-        ]
+        files += [file for file in (source / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     return sorted(files)
 
 

@@ -82,9 +82,7 @@ def find_gimps() -> list[Gimp]:
     for version in _flatpak_versions():
         gimp = Gimp(version, "flatpak", None)
         found.setdefault((gimp.series, "flatpak"), gimp)
-    return sorted(
-        found.values(), key=lambda gimp: [int(part) for part in gimp.version.split(".")], reverse=True
-    )
+    return sorted(found.values(), key=lambda gimp: [int(part) for part in gimp.version.split(".")], reverse=True)
 
 
 def find_profiles(gimps: list[Gimp], forced: list[Path]) -> list[Profile]:
@@ -103,9 +101,7 @@ def find_profiles(gimps: list[Gimp], forced: list[Path]) -> list[Profile]:
         # GIMP reads a relative GIMP3_DIRECTORY from the home folder.
         return [Profile(Path.home() / named, newest)]
     root = settings_root()
-    on_disk = {
-        entry.name for entry in root.glob("3.*") if entry.is_dir() and re.fullmatch(r"3\.\d+", entry.name)
-    }
+    on_disk = {entry.name for entry in root.glob("3.*") if entry.is_dir() and re.fullmatch(r"3\.\d+", entry.name)}
     series = sorted(on_disk | by_series.keys(), key=lambda name: int(name.split(".")[1]))
     if not series:
         raise InstallError(_nothing_found(gimps, root))

@@ -6,9 +6,7 @@ from pathlib import Path
 
 # Said here, before anything newer is read, so that an old Python gets a sentence and not a syntax error.
 if sys.version_info < (3, 9):  # noqa: UP036
-    sys.exit(
-        "This installer needs Python 3.9 or newer. Install a newer Python and run the installer with it."
-    )
+    sys.exit("This installer needs Python 3.9 or newer. Install a newer Python and run the installer with it.")
 
 if __name__ == "__main__":
     # Run as a script, the first entry is this folder; the package is found from its parent.

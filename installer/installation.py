@@ -108,8 +108,7 @@ def install(wishes: Wishes) -> int:
 def _check_home(home: Path) -> None:
     if home.exists() and not home.is_dir():
         raise InstallError(
-            f"{home} is a file, and SAMA needs a folder there. Move it away, or set SAMA_HOME to another "
-            "place."
+            f"{home} is a file, and SAMA needs a folder there. Move it away, or set SAMA_HOME to another place."
         )
     if home.is_dir() and not (home / "manifest.json").exists():
         others = sorted({entry.name for entry in home.iterdir()} - _ENGINES_OWN)
@@ -126,17 +125,13 @@ def _plan(wishes: Wishes, manifest: Manifest) -> Plan:
     for profile in profiles:
         plugin_files.check_place(profile.plug_ins)
     source = checkout.plugin_source()
-    stale = [
-        profile for profile in profiles if not plugin_files.is_current(source, profile.plug_ins, manifest)
-    ]
+    stale = [profile for profile in profiles if not plugin_files.is_current(source, profile.plug_ins, manifest)]
     if wishes.python is not None:
         python = environment.existing_python(wishes.python)
         environment.inspect(python)
         return Plan(profiles, stale, "use", python, 0)
     if not wishes.package.exists():
-        raise InstallError(
-            f"There is nothing at {wishes.package} to install the engine from. Correct --package."
-        )
+        raise InstallError(f"There is nothing at {wishes.package} to install the engine from. Correct --package.")
     state = environment.state(manifest, environment.fingerprint(wishes.package))
     if state == "make":
         needed = environment.expected_size().needed if wishes.needed_bytes is None else wishes.needed_bytes
@@ -147,11 +142,7 @@ def _plan(wishes: Wishes, manifest: Manifest) -> Plan:
 def _show(plan: Plan, home: Path) -> None:
     print(f"SAMA for GIMP {checkout.version()}\n")
     for profile in plan.profiles:
-        name = (
-            f"GIMP {profile.gimp.version} ({profile.gimp.packaging})"
-            if profile.gimp
-            else "GIMP (program not found)"
-        )
+        name = f"GIMP {profile.gimp.version} ({profile.gimp.packaging})" if profile.gimp else "GIMP (program not found)"
         what = "goes into" if profile in plan.stale_profiles else "is in place in"
         print(f"{name}: the plug-in {what} {profile.plug_ins / plugin_files.NAME}")
         if profile.gimp and profile.gimp.packaging in _PACKAGING_NOTES:
@@ -162,20 +153,14 @@ def _show(plan: Plan, home: Path) -> None:
     elif plan.engine == "make":
         kept = environment.expected_size().kept / GIB
         print(f"Engine: goes into {folder}, made with {plan.python}")
-        print(
-            f"  PyTorch and what else the engine needs are downloaded. They take about {kept:.1f} GiB of "
-            "disk."
-        )
+        print(f"  PyTorch and what else the engine needs are downloaded. They take about {kept:.1f} GiB of disk.")
     elif plan.engine == "update":
         print(f"Engine: the one in {folder} is updated")
     else:
         print(f"Engine: the one in {folder} is up to date")
     if plan.needed_bytes:
         free = environment.free_bytes(home) / GIB
-        print(
-            f"  Free disk space needed meanwhile: {plan.needed_bytes / GIB:.1f} GiB. There are {free:.1f} "
-            "GiB."
-        )
+        print(f"  Free disk space needed meanwhile: {plan.needed_bytes / GIB:.1f} GiB. There are {free:.1f} GiB.")
 
 
 _PACKAGING_NOTES = {
@@ -217,6 +202,9 @@ def _carry_out(plan: Plan, wishes: Wishes, manifest: Manifest) -> EngineInfo:
             "\nThis run did not come to its end. What it had made is taken away again.",
             file=sys.stderr,
         )
+        if home.is_dir() and any(home.iterdir()) and not manifest.path.exists():
+            # An engine started by hand made it.
+            manifest.add_folder(home)
         # Early in, so late out: when all else is undone the manifest becomes what it was, and then its
         # folders go.
         manifest.make_folder(home, undo, mode=0o700)

@@ -113,8 +113,7 @@ class Manifest:
                 folder.mkdir(mode=mode if folder == path else 0o777)
             except OSError as error:
                 raise InstallError(
-                    f"{folder} cannot be made ({error.strerror}). Make that place writable and run this "
-                    "again."
+                    f"{folder} cannot be made ({error.strerror}). Make that place writable and run this again."
                 ) from error
             undo.callback(remove_if_empty, folder)
 
@@ -163,6 +162,4 @@ def remove_tree(folder: Path) -> None:
         pass
     except OSError as error:
         place = os.fspath(error.filename or folder)
-        raise InstallError(
-            f"{place} cannot be removed ({error.strerror}). Close GIMP and run this again."
-        ) from error
+        raise InstallError(f"{place} cannot be removed ({error.strerror}). Close GIMP and run this again.") from error

@@ -41,8 +41,7 @@ def check_place(plug_ins: Path) -> None:
     place = next(folder for folder in (plug_ins, *plug_ins.parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise InstallError(
-            f"{place} is not a folder you can write to. Correct that, or name another profile with "
-            "--gimp-profile."
+            f"{place} is not a folder you can write to. Correct that, or name another profile with --gimp-profile."
         )
     target = plug_ins / NAME
     if target.is_symlink():
@@ -57,13 +56,10 @@ def is_current(source: Path, plug_ins: Path, manifest: Manifest) -> bool:
     """Whether `plug_ins` holds exactly the plug-in in `source`, with its run bit and in the manifest."""
     target = plug_ins / NAME
     files = shipped_files(source)
-    if any(str(target / file) not in manifest.files for file in files) or _stale_files(
-        target, files, manifest
-    ):
+    if any(str(target / file) not in manifest.files for file in files) or _stale_files(target, files, manifest):
         return False
     if any(
-        not (target / file).is_file() or not filecmp.cmp(source / file, target / file, shallow=False)
-        for file in files
+        not (target / file).is_file() or not filecmp.cmp(source / file, target / file, shallow=False) for file in files
     ):
         return False
     return sys.platform == "win32" or os.access(target / MAIN, os.X_OK)
@@ -138,23 +134,15 @@ def _is_bytecode(file: Path) -> bool:
 def _present_files(target: Path) -> list[Path]:
     if not target.is_dir():
         return []
-    return [
-        file.relative_to(target) for file in target.rglob("*") if not file.is_dir() and not _is_bytecode(file)
-    ]
+    return [file.relative_to(target) for file in target.rglob("*") if not file.is_dir() and not _is_bytecode(file)]
 
 
 def _stale_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
     """Files of an earlier version, that the installer put there and this version does not have."""
     return [
-        target / file
-        for file in _present_files(target)
-        if file not in shipped and str(target / file) in manifest.files
+        target / file for file in _present_files(target) if file not in shipped and str(target / file) in manifest.files
     ]
 
 
 def _foreign_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
-    return [
-        file
-        for file in _present_files(target)
-        if file not in shipped and str(target / file) not in manifest.files
-    ]
+    return [file for file in _present_files(target) if file not in shipped and str(target / file) not in manifest.files]

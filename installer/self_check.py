@@ -58,9 +58,7 @@ def _check_engine() -> bool:
 
 
 def _click() -> Any:
-    job, prompt, timing = (
-        checkout.plugin_module(name) for name in ("sama_job", "sama_prompt", "sama_timing")
-    )
+    job, prompt, timing = (checkout.plugin_module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
     pixels = test_picture()
     image_id = hashlib.sha256(f"{WIDTH}x{HEIGHT}:".encode() + pixels).hexdigest()
     picture = job.Picture(WIDTH, HEIGHT, [pixels], image_id)
@@ -74,9 +72,7 @@ def test_picture() -> bytes:
     for y in range(HEIGHT):
         shade = y * 80 // HEIGHT
         for x in range(WIDTH):
-            rows.append(
-                bytes((235, 130 + y // 8, 40)) if _on_disc(x, y) else bytes((30, 60 + shade, 170 - shade))
-            )
+            rows.append(bytes((235, 130 + y // 8, 40)) if _on_disc(x, y) else bytes((30, 60 + shade, 170 - shade)))
     return b"".join(rows)
 
 
@@ -113,9 +109,7 @@ def _check_gimp(profile: Profile) -> bool:
         )
         return False
     answers = {
-        line.split()[1]: line.split()[2] == "True"
-        for line in done.stdout.splitlines()
-        if line.startswith(_MARK)
+        line.split()[1]: line.split()[2] == "True" for line in done.stdout.splitlines() if line.startswith(_MARK)
     }
     if len(answers) < len(PROCEDURES):
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -12,7 +12,7 @@ def plan(machine, small_wheel):
 
     def run(*options, **variables) -> str:
         before = machine.contents()
-        done = machine.run("--dry-run", "--package", wheel, *options, **variables)
+        done = machine.run("--dry-run", "--package", wheel, *options, variables=variables)
         assert machine.contents() == before
         assert (done.returncode == 0) == ("nothing was changed" in done.stdout), done.stderr
         return done.stdout + done.stderr

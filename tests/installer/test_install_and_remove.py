@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Machine
+from throwaway_machine import ROOT, Machine, copy_of_the_checkout
 
 PLUG_IN = ROOT / "gimp_plugin" / "sama_select"
 
@@ -214,17 +213,8 @@ def test_settings_of_the_users_own_python_do_not_leak_in(machine, profile, built
     (trap / "sama_core").mkdir(parents=True)
     (trap / "sama_core" / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
     settings = {"PYTHONPATH": str(trap), "PIP_USER": "1", "PIP_TARGET": str(trap), "PYTHONHOME_": "x"}
-    machine.install(*built, **settings)
+    machine.install(*built, variables=settings)
     assert sorted(path.name for path in trap.iterdir()) == ["sama_core"]
-
-
-def copy_of_the_checkout(folder: Path) -> Path:
-    for name in ("installer", "gimp_plugin"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "sama_core").mkdir()
-    for name in ("__init__.py", "paths.py"):
-        shutil.copy(ROOT / "sama_core" / name, folder / "sama_core")
-    return folder
 
 
 def test_update_of_the_plug_in_drops_old_files_and_keeps_foreign_ones(machine, profile, quick, tmp_path):
@@ -323,7 +313,7 @@ def test_consent_is_enough(machine, profile, quick):
 
 def refused(machine: Machine, *options, says: str, **variables: str) -> None:
     before = machine.contents()
-    done = machine.run("--yes", *options, **variables)
+    done = machine.run("--yes", *options, variables=variables)
     assert done.returncode == 1, done.stdout
     assert says in done.stderr
     assert "Traceback" not in done.stderr

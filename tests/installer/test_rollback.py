@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import wait_for
+from throwaway_machine import wait_for
 
 QUICK = ["--need-free", "0.1", "--no-self-check"]
 
