@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -83,10 +84,8 @@ class Client:
 
     def shutdown(self) -> None:
         """Ask the engine to end; whether it does is for the caller to find out."""
-        try:
+        with contextlib.suppress(EngineGone, OSError, http.client.HTTPException):
             self._exchange("POST", "/v1/shutdown", HELLO_SECONDS)
-        except (EngineGone, OSError, http.client.HTTPException):
-            pass
 
     def put_image(self, image_id: str, width: int, height: int, parts: Iterable[bytes]) -> None:
         """Send the pixels: width·height·3 bytes sRGB R'G'B' u8, row-major, in any number of parts.

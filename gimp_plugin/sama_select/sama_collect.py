@@ -7,10 +7,9 @@ from typing import List, Optional
 import gi
 
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp  # noqa: E402
-
 import sama_pixels  # noqa: E402
 import sama_prompt  # noqa: E402
+from gi.repository import Gimp  # noqa: E402
 from sama_errors import CallingError  # noqa: E402
 from sama_prompt import Frame, Prompt, Stroke  # noqa: E402
 
@@ -21,8 +20,8 @@ PRECISION = 1.0
 def collect(image, frame: Frame, include, exclude, use_selection: bool) -> Prompt:
     """Return the checked prompt in source coordinates.
 
-    The selection counts only when no path says where the thing is. After a first run it is the previous answer: the user
-    who then adds a click to correct it does not mean "like the answer that is there, and this click as well".
+    The selection counts only when no path says where the thing is. After a first run it is the previous answer: the
+    user who then adds a click to correct it does not mean "like the answer that is there, and this click as well".
 
     Raises:
         CallingError: nothing to go on, or something that does not fit the image.

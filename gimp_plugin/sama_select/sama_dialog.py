@@ -7,9 +7,8 @@ import gi
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GimpUi, Gtk  # noqa: E402
-
 import sama_collect  # noqa: E402
+from gi.repository import GimpUi, Gtk  # noqa: E402
 from sama_prompt import HOW_TO_CLICK  # noqa: E402
 
 

@@ -1,4 +1,7 @@
-"""The two ways a run can fail, as GIMP tells them apart. Every text is one sentence of what happened and one of what to do."""
+"""The two ways a run can fail, as GIMP tells them apart.
+
+Every text is one sentence of what happened and one of what to do.
+"""
 
 from __future__ import annotations
 

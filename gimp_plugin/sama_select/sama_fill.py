@@ -12,7 +12,7 @@ Point = Tuple[float, float]
 
 
 class Filled(NamedTuple):
-    """A filled region: `mask` is width·height bytes, 255 inside; `bounds` is left, top, right, bottom in whole pixels."""
+    """A filled region: `mask` is width·height bytes, 255 inside; `bounds` left, top, right, bottom in whole pixels."""
 
     mask: bytearray
     bounds: Optional[Tuple[int, int, int, int]]
@@ -29,8 +29,8 @@ class Filled(NamedTuple):
 def fill(outlines: Sequence[Sequence[Point]], width: int, height: int) -> Filled:
     """Fill closed outlines into a mask of `width` × `height`; several outlines make their union.
 
-    A pixel is inside when its centre is (non-zero winding, so a stroke that crosses itself leaves no hole). Outlines may
-    lie partly or wholly off the mask.
+    A pixel is inside when its centre is (non-zero winding, so a stroke that crosses itself leaves no hole). Outlines
+    may lie partly or wholly off the mask.
     """
     mask = bytearray(width * height)
     left, top, right, bottom = width, height, 0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, TypeVar
 
 import sama_launch
 from sama_client import Answer, EngineGone, Report, UnknownImage, stopped
@@ -41,7 +41,7 @@ def run(job: Job, report: Report, steps: Steps) -> Answer:
     Raises:
         CallingError, ExecutionError: see `sama_client.Client.ask` and `sama_launch.connect`.
     """
-    request = dict(job.prompt.request(), image=job.picture.image_id, model=job.model)
+    request = {**job.prompt.request(), "image": job.picture.image_id, "model": job.model}
     if job.decontaminate:
         request["decontaminate"] = True
     with steps.step("pack_mask"):
@@ -90,7 +90,10 @@ def _ask(client, job, request, mask, report, steps):
         ) from None
 
 
-def run_in_thread(work: Callable[[Report], Answer], report: Report, idle: Callable[[], None]) -> Answer:
+Result = TypeVar("Result")
+
+
+def run_in_thread(work: Callable[[Report], Result], report: Report, idle: Callable[[], None]) -> Result:
     """Run `work` in a thread and relay its reports from this one, where GIMP may be talked to.
 
     Args:
@@ -101,7 +104,7 @@ def run_in_thread(work: Callable[[Report], Answer], report: Report, idle: Callab
     Returns:
         what `work` returned; what it raised is raised here.
     """
-    events = queue.Queue()
+    events: queue.Queue = queue.Queue()
     outcome = {}
 
     def body():
@@ -110,34 +113,32 @@ def run_in_thread(work: Callable[[Report], Answer], report: Report, idle: Callab
         except BaseException as error:
             outcome["error"] = error
         finally:
-            events.put(None)
+            events.put(_DONE)
 
     # Daemon: when GIMP tells this process to go, it must not linger for an engine.
     threading.Thread(target=body, daemon=True).start()
-    while True:
+    event = None
+    while event is not _DONE:
         event = _newest(events)
         idle()
-        if event is _DONE:
-            break
-        if event is not None:
+        if event is not None and event is not _DONE:
             report(*event)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["answer"]
 
 
-_DONE = object()
+#: What ends the reports of a thread.
+_DONE = (None, "")
 
 
-def _newest(events) -> Optional[object]:
-    """The newest report within a tick, _DONE at the end, or None when there was nothing."""
+def _newest(events):
+    """The newest report within a tick, _DONE if that is the last of all, or None when there was nothing."""
     newest = None
     try:
-        event = events.get(timeout=TICK_SECONDS)
-        while True:
-            if event is None:
-                return _DONE
-            newest = event
-            event = events.get_nowait()
+        newest = events.get(timeout=TICK_SECONDS)
+        while newest is not _DONE:
+            newest = events.get_nowait()
     except queue.Empty:
-        return newest
+        pass
+    return newest

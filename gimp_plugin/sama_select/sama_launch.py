@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from typing import Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import sama_paths
 from sama_client import Client, EngineGone, HelloFailed, OtherProtocol, Report
@@ -144,7 +144,7 @@ def _start(command):
         ) from error
 
 
-def _detached():
+def _detached() -> Dict[str, Any]:
     """Popen arguments for a process that outlives this one and shows no window."""
     if sys.platform != "win32":
         return {"start_new_session": True}

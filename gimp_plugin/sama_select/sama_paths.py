@@ -1,7 +1,7 @@
 """Where the engine's files live. The same rule as `sama_core/paths.py`, stated for GIMP's own Python.
 
-It does not read XDG_* and the like, which GIMP's packagings move about (flatpak, snap, the macOS bundle): plug-in, engine
-and installer must agree on the folder whoever started them.
+It does not read XDG_* and the like, which GIMP's packagings move about (flatpak, snap, the macOS bundle): plug-in,
+engine and installer must agree on the folder whoever started them.
 """
 
 from __future__ import annotations

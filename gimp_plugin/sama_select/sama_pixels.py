@@ -1,7 +1,8 @@
 """Moving pixels between GIMP's buffers and bytes: the one place that knows Babl formats.
 
-Masks are bytes 0..255 of linear coverage. A layer mask and the selection hold them as "Y u8" whatever the image's precision;
-a channel of an 8-bit non-linear image holds them as "Y' u8". Any other pairing runs them through a gamma curve.
+Masks are bytes 0..255 of linear coverage. A layer mask and the selection hold them as "Y u8" whatever the image's
+precision; a channel of an 8-bit non-linear image holds them as "Y' u8". Any other pairing runs them through a gamma
+curve.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import gi
 gi.require_version("Gegl", "0.4")
 gi.require_version("Babl", "0.1")
 from gi.repository import Babl, Gegl  # noqa: E402
-
 from sama_job import Picture  # noqa: E402
 
 RGB = "R'G'B' u8"

@@ -1,7 +1,7 @@
 """From what the user drew to what the engine is asked. No GIMP in here.
 
-Points are (x, y) floats with (0, 0) the outer corner of the top-left pixel. Strokes come in image coordinates and leave in
-those of the source: the layer's own pixels, or the canvas.
+Points are (x, y) floats with (0, 0) the outer corner of the top-left pixel. Strokes come in image coordinates and leave
+in those of the source: the layer's own pixels, or the canvas.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Frame(NamedTuple):
 class Stroke:
     """One stroke of a path: its anchors, whether it is closed, and points along its outline. Image coordinates."""
 
-    anchors: List[Point]
+    anchors: Sequence[Point]
     closed: bool = False
-    outline: List[Point] = field(default_factory=list)
+    outline: Sequence[Point] = field(default_factory=list)
 
 
 @dataclass

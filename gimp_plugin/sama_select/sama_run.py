@@ -7,12 +7,11 @@ from typing import List, NamedTuple
 import gi
 
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp, GLib  # noqa: E402
-
 import sama_collect  # noqa: E402
 import sama_job  # noqa: E402
 import sama_source  # noqa: E402
 import sama_write  # noqa: E402
+from gi.repository import Gimp, GLib  # noqa: E402
 from sama_timing import Steps  # noqa: E402
 
 

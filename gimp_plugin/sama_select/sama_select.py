@@ -19,9 +19,10 @@ MATTE = "plug-in-sama-alpha-matte"
 WRITABLE = GObject.ParamFlags.READWRITE
 
 PROMPT_HELP = (
-    "Draw with the Path tool (B): each anchor of an open stroke is a click on the thing you want, and a closed stroke is "
-    "drawn around it. A second path whose name begins with “exclude” holds clicks on what to leave out. Without clicks "
-    "the current selection says what is wanted. A few precise clicks work best. All work is done on this computer."
+    "Draw with the Path tool (B): each anchor of an open stroke is a click on the thing you want, and a closed stroke "
+    "is drawn around it. A second path whose name begins with “exclude” holds clicks on what to leave out. Without "
+    "clicks the current selection says what is wanted. A few precise clicks work best. All work is done on this "
+    "computer."
 )
 
 
@@ -109,8 +110,8 @@ class SamaSelect(Gimp.PlugIn):
         procedure.add_choice_argument(
             "existing-mask",
             "If there is a _mask",
-            "What to do with a mask that the layer has already. Output alpha applies it to the alpha with intersect and "
-            "drops it with replace; a new layer takes it over unless replace, and the old layer keeps it",
+            "What to do with a mask that the layer has already. Output alpha applies it to the alpha with intersect "
+            "and drops it with replace; a new layer takes it over unless replace, and the old layer keeps it",
             existing,
             "refuse",
             WRITABLE,
@@ -127,8 +128,8 @@ class SamaSelect(Gimp.PlugIn):
         procedure.add_path_argument(
             "include-path",
             "_Include path",
-            "Clicks on the thing (open strokes) or outlines around it (closed strokes); none: the selected path, or the "
-            "only path there is",
+            "Clicks on the thing (open strokes) or outlines around it (closed strokes); none: the selected path, or "
+            "the only path there is",
             True,
             WRITABLE,
         )
@@ -142,8 +143,8 @@ class SamaSelect(Gimp.PlugIn):
         procedure.add_boolean_argument(
             "use-selection",
             "_Use the selection",
-            "Without clicks, take the current selection as a rough outline of the thing. With clicks it is not asked, for "
-            "after a first run it is the previous answer",
+            "Without clicks, take the current selection as a rough outline of the thing. With clicks it is not asked, "
+            "for after a first run it is the previous answer",
             True,
             WRITABLE,
         )

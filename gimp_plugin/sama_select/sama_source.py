@@ -9,9 +9,8 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
-from gi.repository import Gegl, Gimp  # noqa: E402
-
 import sama_pixels  # noqa: E402
+from gi.repository import Gegl, Gimp  # noqa: E402
 from sama_errors import CallingError, ExecutionError  # noqa: E402
 from sama_job import Picture  # noqa: E402
 from sama_prompt import Frame  # noqa: E402
@@ -98,7 +97,7 @@ def insert(image, layer) -> Gimp.Layer:
 
 
 def done(success: bool) -> None:
-    """Raise ExecutionError with GIMP's own words unless the PDB call succeeded: those calls return False, they do not raise."""
+    """Raise ExecutionError with GIMP's own words unless a PDB call succeeded: those return False, they do not raise."""
     if not success:
         reason = Gimp.get_pdb().get_last_error()
         raise ExecutionError("GIMP refused a step (%s). Nothing is lost: undo, then try again." % reason)

@@ -9,10 +9,9 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
-from gi.repository import Gegl, Gimp  # noqa: E402
-
 import sama_pixels  # noqa: E402
 import sama_source  # noqa: E402
+from gi.repository import Gegl, Gimp  # noqa: E402
 from sama_client import Answer  # noqa: E402
 from sama_errors import CallingError  # noqa: E402
 from sama_place import place  # noqa: E402

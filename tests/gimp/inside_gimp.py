@@ -1,11 +1,11 @@
-"""Run inside GIMP by ramp_session.py: short names for what the tests' snippets make and read. Not a module of the tests."""
+"""Run inside GIMP by ramp_session.py: short names for what the tests' snippets make and read."""
 
 import base64
 import hashlib
 import json
 import zlib
 
-from gi.repository import Babl, Gegl, Gimp
+from gi.repository import Babl, Gegl, Gimp  # pyright: ignore[reportMissingImports]
 
 P = Gimp.Precision
 RGB, GRAY, INDEXED = Gimp.ImageBaseType.RGB, Gimp.ImageBaseType.GRAY, Gimp.ImageBaseType.INDEXED
@@ -89,7 +89,8 @@ def click(image, *points, name="clicks"):
 def run(image, drawables, verb="select", **arguments):
     """Call the plug-in; what it answered, ready for JSON."""
     name = {"select": "plug-in-sama-select", "matte": "plug-in-sama-alpha-matte"}[verb]
-    return call(name, image=image, drawables=drawables, **arguments)
+    # `call` is what sandbox/repl.py has put into the globals of every snippet.
+    return globals()["call"](name, image=image, drawables=drawables, **arguments)
 
 
 def pack(data):
@@ -109,7 +110,7 @@ def fingerprint(image):
         state += [layer.has_alpha(), digest(native(layer)), digest(native(mask)) if mask else None]
         return state + [layer_state(child) for child in (layer.get_children() if layer.is_group() else [])]
 
-    parts = [[layer_state(layer) for layer in image.get_layers()]]
+    parts: list = [[layer_state(layer) for layer in image.get_layers()]]
     parts.append([channel.get_name() for channel in image.get_channels()])
     parts.append([path.get_name() for path in image.get_paths()])
     parts.append(digest(read(image.get_selection(), "Y float")))

@@ -1,7 +1,7 @@
 """A stand-in for the engine whose answer is known byte by byte: a soft ramp with all 256 levels of alpha.
 
-The real engine is tested from end to end elsewhere; exactness of what the plug-in writes can only be tested against an alpha
-that is known. It is started the real way, by the command in install.json, and speaks docs/protocol.md.
+The real engine is tested from end to end elsewhere; exactness of what the plug-in writes can only be tested against an
+alpha that is known. It is started the real way, by the command in install.json, and speaks docs/protocol.md.
 
 It keeps a diary in SAMA_HOME/requests.jsonl and takes orders from SAMA_HOME/orders.json, read at each request:
     hold            after the first progress event, wait for as long as the file says so

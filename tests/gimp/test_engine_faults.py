@@ -1,4 +1,4 @@
-"""The engine is missing, dies, lies or hangs up: the procedure says so, the image stays as it was, the next run works."""
+"""The engine is missing, dies or hangs up: the procedure says so, the image stays as it was, the next run works."""
 
 from __future__ import annotations
 

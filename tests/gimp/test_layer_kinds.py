@@ -102,20 +102,20 @@ print(json.dumps([answer["status"], [group.get_width(), group.get_height()], pac
 
 
 def test_a_group_is_cut_out_as_one_new_layer(ramp: RampSession):
-    status, names, is_group, alpha_fits, colour, children = ramp.json(
+    status, names, is_group, frame, colour, children = ramp.json(
         GROUP
         + """
 answer = run(image, [group], "matte", output="new-layer", decontaminate=False)
 new = image.get_layers()[0]
-matte = open(os.environ["SAMA_HOME"] + "/last-image.rgb", "rb").read()
 colour = list(read(new, "R'G'B' u8")[3 * (40 * 75 + 60):][:3])
-print(json.dumps([answer["status"], [item.get_name() for item in image.get_layers()], new.is_group(),
-                  [new.get_width(), new.get_height(), *list(new.get_offsets())[1:]], colour, len(group.get_children())]))
+names = [item.get_name() for item in image.get_layers()]
+frame = [new.get_width(), new.get_height(), *list(new.get_offsets())[1:]]
+print(json.dumps([answer["status"], names, new.is_group(), frame, colour, len(group.get_children())]))
 """
     )
     assert (status, is_group, children) == ("success", False, 2)
     assert names == ["group cut-out", "group", "photo"]
-    assert alpha_fits == [75, 52, -5, 8]
+    assert frame == [75, 52, -5, 8]
     assert colour == [1, 2, 3]
 
 

@@ -190,7 +190,8 @@ add_layer(image, "patch", 20, 20, 10, 10, data=bytes((1, 2, 3)) * 400)
 click(image, (50, 40))
 run(image, [layer], "matte", output="new-layer", source="visible", decontaminate=False)
 new = next(item for item in image.get_layers() if "cut-out" in item.get_name())
-print(json.dumps([[item.get_name() for item in image.get_layers()], list(read(new, "R'G'B' u8")[3 * (15 * 64 + 15):][:3]),
+names = [item.get_name() for item in image.get_layers()]
+print(json.dumps([names, list(read(new, "R'G'B' u8")[3 * (15 * 64 + 15):][:3]),
                   pack(read(new, "A u8"))]))
 """)
     assert names == ["patch", "Visible cut-out", "photo"]

@@ -1,0 +1,48 @@
+"""Plug-in and engine must find each other: both state the same rule for their folder, each in its own code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import sama_paths
+
+from sama_core import paths
+
+ENVIRONMENTS = [
+    {},
+    {"SAMA_HOME": "/somewhere/else"},
+    {"LOCALAPPDATA": "/Users/u/AppData/Local"},
+    {"XDG_DATA_HOME": "/xdg", "XDG_CACHE_HOME": "/cache", "HOME": "/home/other"},
+]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32", "freebsd14"])
+def test_the_plug_in_and_the_engine_agree_on_every_platform(monkeypatch, platform: str, environment: dict[str, str]):
+    monkeypatch.setattr(sys, "platform", platform)
+    for name in ("SAMA_HOME", "LOCALAPPDATA", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert sama_paths.home() == paths.home()
+    assert sama_paths.install_record() == paths.install_record()
+    assert sama_paths.state_file() == paths.state_file()
+    assert sama_paths.log_file() == paths.log_file()
+    assert sama_paths.start_log().parent == paths.log_file().parent
+
+
+def test_the_platforms_differ(monkeypatch):
+    monkeypatch.delenv("SAMA_HOME", raising=False)
+    homes = set()
+    for platform in ("linux", "darwin", "win32"):
+        monkeypatch.setattr(sys, "platform", platform)
+        homes.add(sama_paths.home())
+    assert len(homes) == 3
+
+
+def test_sama_home_overrides(monkeypatch):
+    monkeypatch.setenv("SAMA_HOME", os.sep + "mine")
+    assert sama_paths.home() == Path(os.sep + "mine")
