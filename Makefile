@@ -17,6 +17,8 @@ env: $(ENV_STAMP)
 $(ENV_STAMP): pyproject.toml .ci/make_venv.py
 	$(PYTHON) .ci/make_venv.py $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,train]'
+	@echo "Compiling PyMatting's loops, once..."
+	$(BIN)/python -c "from sama_core.inference import numba_cache; numba_cache.prepare(); import pymatting"
 	touch $@
 
 gimp:

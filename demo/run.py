@@ -123,7 +123,7 @@ def run(photo: Path, clicks: list[tuple[float, float]]) -> None:
             cutout = exported.convert("RGBA") if exported.mode in ("RGBA", "LA") else None
     finally:
         engine_process.stop(workspace.sama_home)
-        workspace.remove()
+        workspace.remove("demo")
     if cutout is None:
         raise DemoFailed("The exported cut-out has no alpha channel.")
     check("selection", selection, clicks)

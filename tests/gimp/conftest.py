@@ -50,7 +50,7 @@ def workspace(gimp_installation: GimpInstallation) -> Iterator[Workspace]:
     workspace.record_engine(Path(sys.executable))
     yield workspace
     engine_process.stop(workspace.sama_home)
-    workspace.remove()
+    workspace.remove("pytest")
 
 
 @pytest.fixture(scope="session")

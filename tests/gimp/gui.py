@@ -280,9 +280,7 @@ class GimpOnScreen:
     def accept(self, window: str, dialog: str, seconds: float = 120) -> None:
         """Press the right-most button at a dialog's foot, its OK, and wait until the dialog is gone."""
         size = dict(re.findall(r"(\w+)=(\d+)", self.screen.xdotool("getwindowgeometry", "--shell", window)))
-        self.screen.xdotool(
-            "mousemove", "--window", window, int(size["WIDTH"]) - 68, int(size["HEIGHT"]) - 45
-        )
+        self.screen.xdotool("mousemove", "--window", window, int(size["WIDTH"]) - 68, int(size["HEIGHT"]) - 45)
         time.sleep(0.2)
         self.screen.xdotool("click", 1)
         wait_for(lambda: not self.screen.window(dialog), f"the dialog {dialog} to close", seconds)

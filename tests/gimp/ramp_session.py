@@ -91,4 +91,4 @@ def ramp_session(installation: GimpInstallation, plug_in: Path) -> Iterator[Ramp
             yield RampSession(gimp)
     finally:
         engine_process.stop(workspace.sama_home)
-        workspace.remove()
+        workspace.remove("ramp")

@@ -47,16 +47,11 @@ deb-src https://source.example/debian bookworm main
 deb [ arch=amd64 signed-by=/k.gpg ] https://tools.example/apt stable tools
 deb [arch=amd64] https://mirror.example/debian bookworm main  # ours
 """
-    assert (
-        apt_sources.debian_mirror(write_apt(tmp_path, "sources.list", text))
-        == "https://mirror.example/debian"
-    )
+    assert apt_sources.debian_mirror(write_apt(tmp_path, "sources.list", text)) == "https://mirror.example/debian"
 
 
 def test_a_disabled_source_is_no_mirror(tmp_path):
-    text = (
-        "Enabled: no\nTypes: deb\nURIs: https://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
-    )
+    text = "Enabled: no\nTypes: deb\nURIs: https://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
     with pytest.raises(NoMirror, match="Install GIMP 3 on this machine"):
         apt_sources.debian_mirror(write_apt(tmp_path, "sources.list.d/debian.sources", text))
 
@@ -80,14 +75,10 @@ def test_the_work_folder_is_the_same_inside_and_outside(gimp: GimpSession):
     assert (gimp.files / "from-inside").read_text() == "ab"
 
 
-def test_the_engine_command_reaches_the_projects_own_python_from_inside_gimp(
-    gimp: GimpSession, sama_home: Path
-):
+def test_the_engine_command_reaches_the_projects_own_python_from_inside_gimp(gimp: GimpSession, sama_home: Path):
     command = json.loads((sama_home / "install.json").read_text())["python"]
     code = "import os, sys, sama_core; print(os.getpid(), sys.prefix, sama_core.__file__)"
-    answer = gimp.run(
-        f"import subprocess\nprint(subprocess.check_output([{command!r}, '-c', {code!r}], text=True))"
-    )
+    answer = gimp.run(f"import subprocess\nprint(subprocess.check_output([{command!r}, '-c', {code!r}], text=True))")
     _, prefix, module = answer.split(maxsplit=2)
     assert prefix == sys.prefix
     assert module.strip() == sama_core.__file__

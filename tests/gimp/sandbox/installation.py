@@ -104,9 +104,10 @@ def _gimp_in(tree: Path) -> GimpInstallation:
     gimp = GimpInstallation("", console, console.replace("-console", ""), tree)
     with tempfile.TemporaryDirectory(prefix="sama-gimp-") as work:
         command = gimp.command(Path(work), console, "--version")
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, env={"PATH": PATH}, check=False
-        )
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": PATH}, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise GimpNotFound(f"GIMP in {tree} did not even tell its version within two minutes.") from error
     version = _version_in(done.stdout)
     if not version:
         raise GimpNotFound(
@@ -119,9 +120,7 @@ def _gimp_in(tree: Path) -> GimpInstallation:
 
 def _version_of(command: list[str]) -> str:
     try:
-        return _version_in(
-            subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
-        )
+        return _version_in(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout)
     except (OSError, subprocess.TimeoutExpired):
         return ""
 

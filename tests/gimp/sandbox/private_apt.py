@@ -48,7 +48,5 @@ def download(state: Path, suite: str, packages: tuple[str, ...], output: IO[str]
     }
     apt = ["apt-get", "-y", *(f"-o{key}={value}" for key, value in settings.items())]
     for command in (["update"], ["--download-only", "install", *packages]):
-        subprocess.run(
-            [*apt, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True, cwd="/"
-        )
+        subprocess.run([*apt, *command], stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True, cwd="/")
     return sorted((state / "cache" / "archives").glob("*.deb"))

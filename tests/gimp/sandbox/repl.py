@@ -47,9 +47,7 @@ def call(procedure_name, **arguments):
     for name, value in arguments.items():
         name = name.replace("_", "-")
         if name not in known:
-            raise ValueError(
-                procedure_name + " has no argument " + name + ", only " + ", ".join(sorted(known))
-            )
+            raise ValueError(procedure_name + " has no argument " + name + ", only " + ", ".join(sorted(known)))
         if isinstance(value, (list, tuple)) and name == "drawables":
             config.set_core_object_array(name, list(value))
         else:

@@ -114,9 +114,7 @@ def _have_mmdebstrap(output: IO[str]) -> bool:
     apt = ["apt-get", "-y", "--no-install-recommends"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in ([*apt, "update"], [*apt, "install", "mmdebstrap"]):
-        subprocess.run(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, check=False
-        )
+        subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, check=False)
     return shutil.which("mmdebstrap") is not None
 
 

@@ -99,6 +99,10 @@ class Workspace:
             **(extra or {}),
         }
 
-    def remove(self) -> None:
-        """Delete the folders."""
+    def remove(self, name: str = "gimp") -> None:
+        """Delete the folders; the engine's log is kept as `build/logs/NAME-engine.log`."""
+        log = self.sama_home / "logs" / "engine.log"
+        if log.is_file():
+            LOGS.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(log, LOGS / f"{name}-engine.log")
         shutil.rmtree(self.folder, ignore_errors=True)
