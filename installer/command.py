@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _wishes(options: argparse.Namespace) -> Wishes:
     return Wishes(
-        forced_profiles=[folder.expanduser().absolute() for folder in options.gimp_profile],
+        forced_profiles=[_profile(folder.expanduser().absolute()) for folder in options.gimp_profile],
         python=options.python,
         package=(options.package or checkout.ROOT).expanduser().absolute(),
         needed_bytes=None if options.need_free is None else int(options.need_free * GIB),
@@ -48,6 +48,11 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         dry_run=options.dry_run,
         check=options.self_check,
     )
+
+
+def _profile(folder: Path) -> Path:
+    # GIMP's preferences show the folder of the plug-ins, so that is what people copy.
+    return folder.parent if folder.name == "plug-ins" else folder
 
 
 def _parser() -> argparse.ArgumentParser:

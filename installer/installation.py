@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -196,30 +197,37 @@ def _carry_out(plan: Plan, wishes: Wishes, manifest: Manifest) -> EngineInfo:
     home = manifest.home
     for profile in plan.stale_profiles:
         gimps.let_gimp_make(profile)
-    with ExitStack() as undo:
-        undo.callback(
-            print,
-            "\nThis run did not come to its end. What it had made is taken away again.",
-            file=sys.stderr,
-        )
-        if home.is_dir() and any(home.iterdir()) and not manifest.path.exists():
-            # An engine started by hand made it.
-            manifest.add_folder(home)
-        # Early in, so late out: when all else is undone the manifest becomes what it was, and then its
-        # folders go.
-        manifest.make_folder(home, undo, mode=0o700)
-        private_json.put_back_on_failure(manifest.path, undo)
-        engine = _provide_engine(plan, wishes, manifest, undo)
-        for profile in plan.stale_profiles:
-            manifest.make_folder(profile.plug_ins, undo)
-            plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
-        record.write(engine, undo)
-        manifest.save()
-        undo.pop_all()
+    undo = ExitStack()
+    try:
+        engine = _make_all(plan, wishes, manifest, undo)
+    except BaseException:
+        # A second Ctrl+C must not leave the half of what is being taken away.
+        for ignored in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ignored, signal.SIG_IGN)
+        print("\nThis run cannot come to its end. What it has made is being taken away again …", file=sys.stderr)
+        undo.close()
+        raise
     for profile in plan.stale_profiles:
         plugin_files.clear_leftovers(profile.plug_ins)
     if plan.engine == "use":
         remove_tree(environment.folder_in(home))
+    return engine
+
+
+def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, undo: ExitStack) -> EngineInfo:
+    home = manifest.home
+    if home.is_dir() and any(home.iterdir()) and not manifest.path.exists():
+        # An engine started by hand made it.
+        manifest.add_folder(home)
+    # Early in, so late out: when all else is undone the manifest becomes what it was, and then its folders go.
+    manifest.make_folder(home, undo, mode=0o700)
+    private_json.put_back_on_failure(manifest.path, undo)
+    engine = _provide_engine(plan, wishes, manifest, undo)
+    for profile in plan.stale_profiles:
+        manifest.make_folder(profile.plug_ins, undo)
+        plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
+    record.write(engine, undo)
+    manifest.save()
     return engine
 
 

@@ -92,6 +92,11 @@ def test_a_named_profile_needs_no_gimp(machine, plan):
     assert places(plan("--gimp-profile", machine.home / "one"))
 
 
+def test_profile_may_be_named_by_its_plug_ins_folder(machine, plan):
+    text = plan("--gimp-profile", machine.home / "one" / "plug-ins")
+    assert places(text) == [str(machine.home / "one" / "plug-ins" / "sama_select")]
+
+
 def test_gimp3_directory_is_honoured(machine, plan):
     machine.add_gimp("3.0.4")
     text = plan(GIMP3_DIRECTORY=str(machine.home / "elsewhere"))
