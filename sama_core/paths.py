@@ -26,6 +26,18 @@ def home() -> Path:
     return user / ".local" / "share" / "sama-gimp"
 
 
+def make_home() -> Path:
+    """Make the product's folder, for its owner only, and return it.
+
+    Raises:
+        OSError: it cannot be made, or is another user's.
+    """
+    folder = home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
 def install_record() -> Path:
     """JSON written by the installer: how to start the engine."""
     return home() / "install.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
@@ -86,8 +87,12 @@ def answer(args: argparse.Namespace, ask: Callable[[Engine, Prompt, Progress], A
     prompt = _prompt(args, None if args.mask is None else read_mask(args.mask))
     # Before the model is loaded: a click off the picture is known at once.
     prompt = prompt.validated(*image.rgb.shape[:2])
+    from sama_core import paths
     from sama_core.inference.engine import Engine
 
+    # The engine caches in there, and does without where it cannot.
+    with contextlib.suppress(OSError):
+        paths.make_home()
     bar = _ProgressLine()
     try:
         bar.show(0.0, "Loading the model")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from sama_core.inference.engine import Answer
+    from sama_core.inference.answer import Answer
     from sama_core.prompts import Prompt
     from sama_core.service.engines import EnginePool
     from sama_core.service.jobs import Progress

@@ -33,17 +33,6 @@ LOCK_PATIENCE = 8.0
 WORKER_PATIENCE = 2.0
 
 
-def prepare_home() -> None:
-    """Make the product's folder and `run/` in it, for their owner only.
-
-    Raises:
-        OSError: they cannot be made or are another user's.
-    """
-    for folder in (paths.home(), paths.state_file().parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-
-
 class EngineLock:
     """The lock a user's only engine holds for its life. The system frees it however the process ends."""
 
@@ -144,7 +133,9 @@ def serve(engines: EnginePool, detached: bool) -> int:
         OSError: the product's folder cannot be used, or no port can be opened.
     """
     os.umask(0o077)
-    prepare_home()
+    paths.make_home()
+    paths.state_file().parent.mkdir(mode=0o700, exist_ok=True)
+    paths.state_file().parent.chmod(0o700)
     lock = become_the_engine()
     if lock is None:
         if not detached:
@@ -153,7 +144,6 @@ def serve(engines: EnginePool, detached: bool) -> int:
     if detached and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     open_log(paths.log_file(), detached)
-    worker_ended = False
     try:
         worker_ended = _run(engines)
     except Exception:
@@ -161,11 +151,11 @@ def serve(engines: EnginePool, detached: bool) -> int:
         raise
     finally:
         lock.close()
-        logging.shutdown()
-        if not worker_ended:
-            # Ending the interpreter under a thread that is computing in native code can crash, and there is
-            # nothing left to clean up.
-            os._exit(0)
+    logging.shutdown()
+    if not worker_ended:
+        # Ending the interpreter under a thread that is computing in native code can crash, and there is nothing
+        # left to clean up.
+        os._exit(0)
     return 0
 
 

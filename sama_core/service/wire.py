@@ -18,7 +18,7 @@ from sama_core.prompts import Prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sama_core.inference.engine import Answer
+    from sama_core.inference.answer import Answer
 
 STREAM_TYPE = "application/x-sama-stream"
 

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +16,20 @@ import numpy as np
 from sama_core import paths
 from sama_core.errors import Cancelled, DeviceError
 from sama_core.image_id import image_id as name_of
+from sama_core.inference.answer import Answer
 from sama_core.service import limits
 from sama_core.service.engines import EnginePool
 from sama_core.service.lifecycle import serve
 
 
-@dataclass
-class SmallAnswer:
-    """What the service needs of the real engine's Answer, without importing that one and torch with it."""
-
-    alpha: np.ndarray
-    foreground: np.ndarray | None
-    score: float = 0.5
-    notes: tuple[str, ...] = ("made by a small engine",)
-    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.25})
-    device: str = "cpu"
+def answer(alpha: np.ndarray) -> Answer:
+    return Answer(
+        alpha=alpha.astype(np.uint8),
+        score=0.5,
+        low_res_logits=np.zeros((256, 256), np.float32),
+        notes=["made by a small engine"],
+        seconds={"encode": 0.25},
+    )
 
 
 def record(line: str) -> None:
@@ -62,13 +60,13 @@ class SmallEngine:
         alpha = self.rgb.sum(axis=2) + len(prompt.points) + (10 if prompt.box is not None else 0)
         if prompt.mask is not None:
             alpha = alpha + 100 * prompt.mask
-        return SmallAnswer((alpha % 256).astype(np.uint8), None)
+        return answer(alpha % 256)
 
     def matte(self, prompt, decontaminate=False, progress=lambda *_: None):
-        answer = self.select(prompt, progress)
+        matte = self.select(prompt, progress)
         if decontaminate:
-            answer.foreground = 255 - self.rgb
-        return answer
+            matte.foreground = 255 - self.rgb
+        return matte
 
 
 class WaitingEngine(SmallEngine):
