@@ -20,7 +20,10 @@ from gi.repository import Babl, Gegl  # noqa: E402
 from sama_job import Picture  # noqa: E402
 
 RGB = "R'G'B' u8"
+PREMULTIPLIED = "R'aG'aB'aA u8"
 MASK = "Y u8"
+#: bytes.translate table: how much middle grey shows through at this alpha.
+_GREY_UNDER = bytes((255 - alpha) * 128 // 255 for alpha in range(256))
 #: Rows are read in parts of about this many bytes, so that the hash of one is made while the next is read.
 PART_BYTES = 8 << 20
 
@@ -31,12 +34,18 @@ def read(drawable, rectangle: Tuple[int, int, int, int], pixel_format: str) -> b
     return buffer.get(Gegl.Rectangle.new(*rectangle), 1.0, pixel_format, Gegl.AbyssPolicy.NONE)
 
 
-def read_picture(drawable) -> Picture:
-    """Return all of the drawable as sRGB, converted from its colour profile, with the name of these pixels."""
+def read_picture(drawable, over_grey: bool) -> Picture:
+    """Return all of the drawable as sRGB, converted from its colour profile, with the name of these pixels.
+
+    Args:
+        drawable: what to read.
+        over_grey: lay the picture over middle grey, for one with transparency; its colours must be within 0 to 1, as
+            those of integer precisions are.
+    """
     width, height = drawable.get_width(), drawable.get_height()
     buffer = drawable.get_buffer()
     digest = hashlib.sha256(b"%dx%d:" % (width, height))
-    waiting = queue.Queue()
+    waiting: queue.Queue = queue.Queue()
 
     def hash_parts():
         while True:
@@ -52,12 +61,24 @@ def read_picture(drawable) -> Picture:
         rows = max(1, PART_BYTES // (width * 3))
         for top in range(0, height, rows):
             rectangle = Gegl.Rectangle.new(0, top, width, min(rows, height - top))
-            parts.append(buffer.get(rectangle, 1.0, RGB, Gegl.AbyssPolicy.NONE))
+            pixels = buffer.get(rectangle, 1.0, PREMULTIPLIED if over_grey else RGB, Gegl.AbyssPolicy.NONE)
+            parts.append(_over_grey(pixels) if over_grey else pixels)
             waiting.put(parts[-1])
     finally:
         waiting.put(None)
         thread.join()
     return Picture(width, height, parts, digest.hexdigest())
+
+
+def _over_grey(pixels):
+    """R'aG'aB'aA u8 over middle grey. Colour and ground together never exceed 255, so one long addition does it."""
+    ground, colours = bytearray(len(pixels) // 4 * 3), bytearray(len(pixels) // 4 * 3)
+    grey = pixels[3::4].translate(_GREY_UNDER)
+    for channel in range(3):
+        ground[channel::3] = grey
+        colours[channel::3] = pixels[channel::4]
+    total = int.from_bytes(colours, "little") + int.from_bytes(ground, "little")
+    return total.to_bytes(len(colours), "little")
 
 
 def write(drawable, rectangle: Tuple[int, int, int, int], pixel_format: str, data: bytes) -> None:

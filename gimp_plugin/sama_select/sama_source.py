@@ -8,14 +8,18 @@ from typing import Iterator, Optional
 import gi
 
 gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
 import sama_pixels  # noqa: E402
-from gi.repository import Gegl, Gimp  # noqa: E402
+from gi.repository import Gimp  # noqa: E402
 from sama_errors import CallingError, ExecutionError  # noqa: E402
 from sama_job import Picture  # noqa: E402
 from sama_prompt import Frame  # noqa: E402
 
 LAYER, VISIBLE = "layer", "visible"
+_INTEGER = tuple(
+    getattr(Gimp.Precision, depth + kind)
+    for depth in ("U8", "U16", "U32")
+    for kind in ("_LINEAR", "_NON_LINEAR", "_PERCEPTUAL")
+)
 
 
 def the_layer(image, drawables) -> Gimp.Layer:
@@ -57,16 +61,28 @@ def frame_of(image, layer: Optional[Gimp.Layer]) -> Frame:
 def read(image, layer: Optional[Gimp.Layer]) -> Picture:
     """Return the source's pixels as the engine wants them, leaving no trace in the image or its undo history.
 
+    What lies under transparency is not what the user clicks on (text, for one, has its colour everywhere), so it is
+    laid over a middle grey.
+
     Raises:
         CallingError: there is nothing but transparency.
     """
     if layer is None:
         with _scratch(image.get_width(), image.get_height()) as scratch:
-            return _read_seen(Gimp.Layer.new_from_visible(image, scratch, "visible"), scratch)
-    if not layer.is_group() and sama_pixels.is_opaque(layer):
-        return sama_pixels.read_picture(layer)
+            return _read_drawable(Gimp.Layer.new_from_visible(image, scratch, "visible"))
+    if sama_pixels.is_opaque(layer) or image.get_precision() in _INTEGER:
+        return _read_drawable(layer)
+    # Floating-point colours may be brighter than white, and only integers are sure to end there.
     with _scratch(layer.get_width(), layer.get_height()) as scratch:
-        return _read_seen(copy_into(scratch, layer), scratch)
+        return _read_drawable(copy_into(scratch, layer))
+
+
+def _read_drawable(drawable):
+    if sama_pixels.is_opaque(drawable):
+        return sama_pixels.read_picture(drawable, over_grey=False)
+    if not any(sama_pixels.read_alpha(drawable)):
+        raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
+    return sama_pixels.read_picture(drawable, over_grey=True)
 
 
 def copy_into(scratch, layer) -> Gimp.Layer:
@@ -101,28 +117,6 @@ def done(success: bool) -> None:
     if not success:
         reason = Gimp.get_pdb().get_last_error()
         raise ExecutionError("GIMP refused a step (%s). Nothing is lost: undo, then try again." % reason)
-
-
-def _read_seen(layer, scratch):
-    """Read a layer of the scratch image as a person sees it.
-
-    What lies under transparency is not what the user clicks on (text, for one, has its colour everywhere), so
-    transparent parts are laid over a middle grey.
-    """
-    if sama_pixels.is_opaque(layer):
-        return sama_pixels.read_picture(layer)
-    if not any(sama_pixels.read_alpha(layer)):
-        raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
-    if layer not in scratch.get_layers():
-        insert(scratch, layer)
-    grey = Gegl.Color.new("black")
-    grey.set_rgba(0.5, 0.5, 0.5, 1.0)
-    Gimp.context_push()
-    try:
-        Gimp.context_set_background(grey)
-        return sama_pixels.read_picture(scratch.flatten())
-    finally:
-        Gimp.context_pop()
 
 
 @contextmanager

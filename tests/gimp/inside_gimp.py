@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import struct  # noqa: F401  for the snippets
 import zlib
 
 from gi.repository import Babl, Gegl, Gimp  # pyright: ignore[reportMissingImports]
