@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from sama_core.images import LOW_RES, Frame
+
+SHAPES = [(300, 451), (4000, 6000), (6000, 4000), (512, 512), (37, 1), (1, 900), (100, 70)]
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_points_survive_the_round_trip(height, width):
+    frame = Frame(height, width, 512)
+    points = np.random.default_rng(0).uniform(0, 1, (50, 2)) * (width, height)
+    back = frame.to_original(frame.to_input(points))
+    np.testing.assert_allclose(back, points, atol=1e-3 * max(height, width) / 512)
+    inside = frame.to_input(np.array([[width, height]]))
+    np.testing.assert_allclose(inside, [[frame.input_width, frame.input_height]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_the_long_side_fills_the_model_input(height, width):
+    frame = Frame(height, width, 512)
+    assert max(frame.input_height, frame.input_width) == 512
+    picture = np.zeros((height, width, 3), np.uint8)
+    assert frame.shrink(picture).shape == (frame.input_height, frame.input_width, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 451), (1000, 640), (512, 512)])
+def test_a_mask_drawn_on_the_grid_comes_back_where_it_was(height, width):
+    frame = Frame(height, width, 512)
+    mask = np.zeros((height, width), bool)
+    mask[height // 4 : height // 2, width // 3 : 2 * width // 3] = True
+    low = frame.mask_to_low_res(mask)
+    assert low.shape == (LOW_RES, LOW_RES)
+    back = frame.sample_rows(low, 0, height, height, width) > 0.5
+    wrong = np.count_nonzero(back != mask)
+    cell = max(height, width) / LOW_RES
+    perimeter = 2 * (height // 4 + width // 3)
+    assert wrong <= 0.75 * cell * perimeter, "an edge moved by more than a cell's share"
+
+
+def test_rows_sampled_in_bands_are_the_rows_sampled_at_once():
+    frame = Frame(700, 1000, 512)
+    low = np.random.default_rng(1).normal(size=(LOW_RES, LOW_RES)).astype(np.float32)
+    whole = frame.sample_rows(low, 0, 700, 700, 1000)
+    bands = [frame.sample_rows(low, start, min(start + 64, 700), 700, 1000) for start in range(0, 700, 64)]
+    np.testing.assert_array_equal(np.concatenate(bands), whole)
+
+
+def test_a_linear_map_is_sampled_exactly():
+    frame = Frame(256, 256, 512)
+    rows, columns = np.mgrid[0:LOW_RES, 0:LOW_RES].astype(np.float32)
+    sampled = frame.sample_rows(3 * rows + columns, 0, 512, 512, 512)
+    y, x = np.mgrid[0:512, 0:512]
+    expected = 3 * ((y + 0.5) / 2 - 0.5).clip(0, 255) + ((x + 0.5) / 2 - 0.5).clip(0, 255)
+    np.testing.assert_allclose(sampled, expected, atol=1e-3)
