@@ -20,6 +20,14 @@ def engine(start_engine: EngineStarter) -> RunningEngine:
     return start_engine()
 
 
+@pytest.fixture(scope="module")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    """One engine for all tests of a file that leave nothing behind in it."""
+    starter = EngineStarter(tmp_path_factory.mktemp("shared"))
+    yield starter()
+    starter.end_all()
+
+
 @pytest.fixture
 def picture() -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (30, 40, 3), dtype=np.uint8)

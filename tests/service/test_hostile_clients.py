@@ -21,6 +21,12 @@ def status(answer: bytes) -> int:
     return int(match[1])
 
 
+@pytest.fixture
+def engine(shared_engine):
+    """Whatever one test does to it, the next one finds it in good health."""
+    return shared_engine
+
+
 @pytest.fixture(autouse=True)
 def engine_lives_on(engine):
     yield

@@ -148,24 +148,25 @@ def test_several_requests_on_one_connection(engine, picture):
         ({"box": [100, 100, 200, 200]}, 422, "invalid_prompt"),
     ],
 )
-def test_bad_job_is_refused_before_the_stream(engine, picture, fields, status, code):
-    answer = engine.job(**{"image": engine.upload(picture), "model": "small", **fields})
+def test_bad_job_is_refused_before_the_stream(shared_engine, picture, fields, status, code):
+    before = shared_engine.hello()["stats"]["jobs"]
+    answer = shared_engine.job(**{"image": shared_engine.upload(picture), "model": "small", **fields})
     assert (answer.status, answer.content_type) == (status, "application/json")
     assert answer.last["code"] == code
     assert answer.last["message"].endswith(".")
-    assert engine.hello()["stats"]["jobs"] == 0
+    assert shared_engine.hello()["stats"]["jobs"] == before
 
 
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"no json\n", b"[]\n", b'"text"\n', b"{}", b"[" * 60_000 + b"\n", b"\xff\xfe\n"]
 )
-def test_first_line_that_is_no_json_object_is_malformed(engine, line):
-    status, body = engine.request("POST", "/v1/select", line)
+def test_first_line_that_is_no_json_object_is_malformed(shared_engine, line):
+    status, body = shared_engine.request("POST", "/v1/select", line)
     assert (status, body["code"]) == (400, "malformed")
 
 
-def test_first_line_without_an_end_is_malformed(engine):
-    status, body = engine.request("POST", "/v1/select", b" " * 10_000_000)
+def test_first_line_without_an_end_is_malformed(shared_engine):
+    status, body = shared_engine.request("POST", "/v1/select", b" " * 10_000_000)
     assert (status, body["code"]) == (400, "malformed")
 
 
@@ -180,8 +181,8 @@ def test_first_line_without_an_end_is_malformed(engine):
         zlib.compress(bytes(200_000)),
     ],
 )
-def test_mask_that_does_not_unpack_to_the_image_s_size_is_malformed(engine, picture, data):
-    answer = engine.job("select", data, image=engine.upload(picture), model="small")
+def test_mask_that_does_not_unpack_to_the_image_s_size_is_malformed(shared_engine, picture, data):
+    answer = shared_engine.job("select", data, image=shared_engine.upload(picture), model="small")
     assert (answer.status, answer.last["code"]) == (400, "malformed")
 
 
@@ -197,8 +198,8 @@ def test_mask_bomb_is_not_unpacked(engine, picture):
     assert int(peak_kilobytes) < 400_000
 
 
-def test_empty_mask_is_an_invalid_prompt(engine, picture):
-    answer = engine.job("select", zlib.compress(bytes(1200)), image=engine.upload(picture), model="small")
+def test_empty_mask_is_an_invalid_prompt(shared_engine, picture):
+    answer = shared_engine.job("select", zlib.compress(bytes(1200)), image=shared_engine.upload(picture), model="small")
     assert (answer.status, answer.last["code"]) == (422, "invalid_prompt")
 
 
@@ -217,16 +218,17 @@ def test_empty_mask_is_an_invalid_prompt(engine, picture):
         ("9" * 40, "1", 30, 400, "malformed"),
     ],
 )
-def test_bad_upload_is_refused(engine, width, height, length, status, code):
+def test_bad_upload_is_refused(shared_engine, width, height, length, status, code):
     headers = {"X-Width": width.encode().decode("latin-1"), "X-Height": height}
-    answer = engine.request("PUT", f"/v1/images/{'0' * 64}", bytes(length), headers)
+    before = shared_engine.hello()["stats"]["uploads"]
+    answer = shared_engine.request("PUT", f"/v1/images/{'0' * 64}", bytes(length), headers)
     assert (answer[0], answer[1]["code"]) == (status, code)
-    assert engine.hello()["stats"]["uploads"] == 0
+    assert shared_engine.hello()["stats"]["uploads"] == before
 
 
-def test_upload_under_an_impossible_name_is_malformed(engine, picture):
+def test_upload_under_an_impossible_name_is_malformed(shared_engine, picture):
     size = {"X-Width": "40", "X-Height": "30"}
-    status, body = engine.request("PUT", "/v1/images/picture", picture.tobytes(), size)
+    status, body = shared_engine.request("PUT", "/v1/images/picture", picture.tobytes(), size)
     assert (status, body["code"]) == (400, "malformed")
 
 
@@ -243,8 +245,8 @@ def test_upload_under_an_impossible_name_is_malformed(engine, picture):
         ("OPTIONS", "/v1/select", 405, "method_not_allowed"),
     ],
 )
-def test_unknown_paths_and_methods(engine, method, path, status, code):
-    answer = engine.request(method, path, b"")
+def test_unknown_paths_and_methods(shared_engine, method, path, status, code):
+    answer = shared_engine.request(method, path, b"")
     assert (answer[0], answer[1]["code"]) == (status, code)
 
 
@@ -257,15 +259,15 @@ def test_unknown_paths_and_methods(engine, method, path, status, code):
         ("leaving", "error", "engine.log"),
     ],
 )
-def test_failing_job_is_an_error_event_and_the_engine_lives_on(engine, picture, model, code, text):
-    name = engine.upload(picture)
-    failed = engine.job(image=name, model=model, **CLICK)
+def test_failing_job_is_an_error_event_and_the_engine_lives_on(shared_engine, picture, model, code, text):
+    name = shared_engine.upload(picture)
+    failed = shared_engine.job(image=name, model=model, **CLICK)
     assert failed.status == 200
     assert (failed.last["event"], failed.last["code"], failed.last["status"]) == ("error", code, 500)
     assert text in failed.last["message"]
     assert "secret" not in failed.last["message"]
     assert failed.payload == b""
-    assert engine.job(image=name, model="small", **CLICK).last["event"] == "answer"
+    assert shared_engine.job(image=name, model="small", **CLICK).last["event"] == "answer"
 
 
 def test_unexpected_failure_is_in_the_log(engine, picture):
@@ -274,7 +276,7 @@ def test_unexpected_failure_is_in_the_log(engine, picture):
     assert engine.state["token"] not in engine.log
 
 
-def test_client_reads_why_it_was_refused_although_it_sent_a_large_body_first(engine):
+def test_client_reads_why_it_was_refused_although_it_sent_a_large_body_first(shared_engine):
     noise = np.random.default_rng(1).bytes(20_000_000)
-    answer = engine.job("select", noise, image="0" * 64, model="small")
+    answer = shared_engine.job("select", noise, image="0" * 64, model="small")
     assert (answer.status, answer.last["code"]) == (404, "unknown_image")
