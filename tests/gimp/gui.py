@@ -60,7 +60,7 @@ class Screen:
         """Start both.
 
         Raises:
-            GuiError: the X server did not come up within 30 s.
+            GuiError: the X server did not come up within a minute.
         """
         self.workspace = workspace
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -101,8 +101,7 @@ class Screen:
                 descriptors=(writing,),
             )
             os.close(writing)
-            ready, _, _ = select.select([reading], [], [], 30)
-            number = os.read(reading, 16).decode().strip() if ready else ""
+            number = _first_line(reading, 60)
         finally:
             os.close(reading)
         if not number:
@@ -181,6 +180,22 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _first_line(descriptor: int, seconds: float) -> str:
+    """Return the first line that comes, or an empty text when none came in time.
+
+    The whole line: the X server writes its newline apart, and ends when nobody is there to read it.
+    """
+    line = b""
+    deadline = time.monotonic() + seconds
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        part = os.read(descriptor, 16) if ready else b""
+        if not part:
+            return ""
+        line += part
+    return line.decode().strip()
 
 
 def _any_display_cookie() -> bytes:
