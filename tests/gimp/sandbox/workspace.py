@@ -33,8 +33,17 @@ class Workspace:
     """
 
     def __init__(self, gimp: GimpInstallation, plug_ins: Iterable[Path] = ()) -> None:
-        """Make the folders, with `plug_ins` (folders) copied into the profile, run bits and all."""
+        """Make the folders, with `plug_ins` (folders) copied into the profile, run bits and all.
+
+        Raises:
+            FileNotFoundError: one of `plug_ins` holds no plug-in.
+        """
         self.gimp = gimp
+        plug_ins = list(plug_ins)
+        for plug_in in plug_ins:
+            # Before there is anything to clean up.
+            if not (plug_in / f"{plug_in.name}.py").is_file():
+                raise FileNotFoundError(f"There is no plug-in in {plug_in}: {plug_in.name}.py is missing.")
         # Unix sockets live in here: their paths must stay short, and a private TMPDIR may be long.
         short = tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp"
         self.folder = Path(tempfile.mkdtemp(prefix="sama-gimp-", dir=short)).resolve()
@@ -50,19 +59,13 @@ class Workspace:
             "(save-session-info no)\n(undo-levels 20)\n"
         )
         for plug_in in plug_ins:
-            self.add_plug_in(plug_in)
+            target = self.profile / "plug-ins" / plug_in.name
+            shutil.copytree(plug_in, target, ignore=shutil.ignore_patterns("__pycache__"))
 
     def _make(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir(mode=0o700)
         return folder
-
-    def add_plug_in(self, source: Path) -> None:
-        """Copy the plug-in's folder into the profile; GIMP sees it at its next start."""
-        if not (source / f"{source.name}.py").is_file():
-            raise FileNotFoundError(f"There is no plug-in in {source}: {source.name}.py is missing.")
-        target = self.profile / "plug-ins" / source.name
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
 
     def record_engine(self, python: Path, args: Iterable[str] = ("-m", "sama_core.service")) -> Path:
         """Write SAMA_HOME/install.json so that the plug-in starts the engine with the machine's `python`.
