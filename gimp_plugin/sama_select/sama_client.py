@@ -16,6 +16,8 @@ PROTOCOL = 1
 HELLO_SECONDS = 10
 #: The longest silence within a job before the engine counts as stuck. A CPU may chew on one step for minutes.
 SILENCE_SECONDS = 900
+#: The largest picture an engine takes.
+MAX_PIXELS, MAX_SIDE = 128_000_000, 60_000
 
 #: (fraction 0..1 or None when unknown, text)
 Report = Callable[[Optional[float], str], None]

@@ -8,7 +8,7 @@ gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 import sama_collect  # noqa: E402
-from gi.repository import GimpUi, Gtk  # noqa: E402
+from gi.repository import Gimp, GimpUi, Gtk  # noqa: E402
 from sama_prompt import HOW_TO_CLICK  # noqa: E402
 
 
@@ -44,7 +44,7 @@ def _path_choosers(config, image):
     _add_chooser(
         grid, 1, "Clicks on what to _leave out:", "exclude-path", exclude.get_name() if exclude else "", config, image
     )
-    if not includes:
+    if not image.get_paths() and Gimp.Selection.is_empty(image):
         hint = Gtk.Label(label=HOW_TO_CLICK, wrap=True, max_width_chars=50, xalign=0.0)
         grid.attach(hint, 0, 2, 2, 1)
     grid.show_all()
@@ -57,10 +57,18 @@ def _add_chooser(grid, row, label, name, automatic, config, image):
     chooser.append("", "Automatic: %s" % automatic if automatic else "None")
     for path in paths:
         chooser.append(str(path.get_id()), path.get_name())
-    chosen = config.get_property(name)
-    chooser.set_active_id(str(chosen.get_id()) if chosen in paths else "")
+    _show_chosen(chooser, config.get_property(name), paths)
     by_id = {str(path.get_id()): path for path in paths}
     chooser.connect("changed", lambda widget: config.set_property(name, by_id.get(widget.get_active_id())))
+    # The dialog's Reset button changes the configuration behind the chooser's back.
+    follow = config.connect("notify::" + name, lambda *_: _show_chosen(chooser, config.get_property(name), paths))
+    chooser.connect("destroy", lambda _: config.disconnect(follow))
     caption = Gtk.Label(label=label, use_underline=True, xalign=0.0, mnemonic_widget=chooser)
     grid.attach(caption, 0, row, 1, 1)
     grid.attach(chooser, 1, row, 1, 1)
+
+
+def _show_chosen(chooser, path, paths):
+    chosen = str(path.get_id()) if path in paths else ""
+    if chooser.get_active_id() != chosen:
+        chooser.set_active_id(chosen)

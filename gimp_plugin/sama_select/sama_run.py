@@ -12,6 +12,8 @@ import sama_job  # noqa: E402
 import sama_source  # noqa: E402
 import sama_write  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
+from sama_client import MAX_PIXELS, MAX_SIDE  # noqa: E402
+from sama_errors import CallingError  # noqa: E402
 from sama_timing import Steps  # noqa: E402
 
 
@@ -65,6 +67,11 @@ def matte(image, drawables, config) -> Result:
 
 
 def _answer(image, layer, frame, verb, config, steps):
+    if frame.width * frame.height > MAX_PIXELS or max(frame.width, frame.height) > MAX_SIDE:
+        raise CallingError(
+            "%s is too large with %d×%d pixels; %d megapixels and %d pixels a side are the most. Scale or crop a copy."
+            % (frame.name[0].upper() + frame.name[1:], frame.width, frame.height, MAX_PIXELS // 1_000_000, MAX_SIDE)
+        )
     include, exclude = config.get_property("include-path"), config.get_property("exclude-path")
     with steps.step("collect"):
         prompt = sama_collect.collect(image, frame, include, exclude, config.get_property("use-selection"))

@@ -16,6 +16,7 @@ from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 SELECT = "plug-in-sama-select"
 MATTE = "plug-in-sama-alpha-matte"
+PATHS = ("include-path", "exclude-path")
 WRITABLE = GObject.ParamFlags.READWRITE
 
 PROMPT_HELP = (
@@ -59,7 +60,7 @@ class SamaSelect(Gimp.PlugIn):
         else:
             self._describe_matte(procedure)
         procedure.add_string_argument(
-            "model", "M_odel", "Name of the engine's model; lite comes with it", "lite", WRITABLE
+            "model", "Model _name", "Name of the engine's model; lite comes with it", "lite", WRITABLE
         )
         procedure.add_double_return_value(
             "score", "Score", "The engine's own estimate of how good the result is, 0 to 1", 0.0, 1.0, 0.0, WRITABLE
@@ -105,11 +106,11 @@ class SamaSelect(Gimp.PlugIn):
         outputs = choice(
             ("layer-mask", "Layer mask"), ("alpha", "The layer's alpha channel"), ("new-layer", "New cut-out layer")
         )
-        procedure.add_choice_argument("output", "O_utput", "Where the matte goes", outputs, "layer-mask", WRITABLE)
+        procedure.add_choice_argument("output", "Out_put", "Where the matte goes", outputs, "layer-mask", WRITABLE)
         existing = choice(("refuse", "Stop and say so"), ("replace", "Replace it"), ("intersect", "Intersect with it"))
         procedure.add_choice_argument(
             "existing-mask",
-            "If there is a _mask",
+            "If there is a mas_k",
             "What to do with a mask that the layer has already. Output alpha applies it to the alpha with intersect "
             "and drops it with replace; a new layer takes it over unless replace, and the old layer keeps it",
             existing,
@@ -151,13 +152,13 @@ class SamaSelect(Gimp.PlugIn):
 
     def _add_source_argument(self, procedure):
         sources = choice(("layer", "The selected layer"), ("visible", "The picture as shown"))
-        procedure.add_choice_argument("source", "Sou_rce", "What to look at", sources, "layer", WRITABLE)
+        procedure.add_choice_argument("source", "Sourc_e", "What to look at", sources, "layer", WRITABLE)
 
 
 def run_select(procedure, run_mode, image, drawables, config, data):
     """Filters → SAMA Select."""
     arguments = ["use-selection", "operation", "feather", "source", "model"]
-    return guarded(procedure, run_mode, image, drawables, config, "SAMA Select", "_Select", arguments)
+    return guarded(procedure, run_mode, image, drawables, config, "SAMA Select", "Selec_t", arguments)
 
 
 def run_matte(procedure, run_mode, image, drawables, config, data):
@@ -194,7 +195,7 @@ def _run(procedure, run_mode, image, drawables, config, title, ok_label, argumen
     interactive = run_mode == Gimp.RunMode.INTERACTIVE
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
         # Kept from an earlier run, a path may be gone or of another image: nobody chose it this time.
-        for name in ("include-path", "exclude-path"):
+        for name in PATHS:
             path = config.get_property(name)
             if path is not None and path not in image.get_paths():
                 config.set_property(name, None)
@@ -204,7 +205,13 @@ def _run(procedure, run_mode, image, drawables, config, title, ok_label, argumen
         if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
     command = sama_run.select if procedure.get_name() == SELECT else sama_run.matte
-    result = command(image, drawables, config)
+    try:
+        result = command(image, drawables, config)
+    finally:
+        if interactive:
+            # GIMP keeps the values for the next time, but cannot keep a path and would say so on the console.
+            for name in PATHS:
+                config.set_property(name, None)
     notes = "\n".join(result.notes)
     if interactive and notes:
         Gimp.message(notes)

@@ -255,3 +255,26 @@ print(json.dumps([before, after, [item.get_name() for item in image.get_selected
     assert before[3] != after[3]
     assert before[:3] + before[4:] == after[:3] + after[4:]
     assert active == ["photo"]
+
+
+def test_a_run_with_last_values_uses_the_images_own_paths(ramp: RampSession):
+    ramp.gimp.run("""
+image, layer = new_image()
+foreign, _ = new_image()
+other = click(foreign, (9, 9))
+click(image, (50, 40))
+run(image, [layer], include_path=other, run_mode=Gimp.RunMode.WITH_LAST_VALS)
+""")
+    assert ramp.requests()[-1]["points"] == [[50, 40]]
+
+
+def test_a_picture_beyond_the_engines_cap_is_refused_before_it_is_read(ramp: RampSession):
+    answer = ramp.json("""
+image = Gimp.Image.new(60001, 2, RGB)
+layer = add_layer(image, "long", 60001, 2, data=bytes(60001 * 6))
+click(image, (5, 1))
+print(json.dumps(run(image, [layer])))
+""")
+    assert answer["status"] == "calling_error"
+    assert "too large with 60001×2 pixels" in answer["error"]
+    assert ramp.requests() == []
