@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "tests" / "gimp"))
 from sandbox import GimpError, GimpNotFound, GimpSession, Workspace, engine_process, find_gimp  # noqa: E402
 
 PHOTO = ROOT / "demo" / "photos" / "chelsea.png"
-#: On Chelsea: brow, cheek, chin; (x, y) in pixels.
-CLICKS = [(110.0, 60.0), (120.0, 190.0), (250.0, 180.0)]
+#: On Chelsea: forehead, nose, chest; (x, y) in pixels.
+CLICKS = [(110.0, 60.0), (250.0, 180.0), (60.0, 270.0)]
 OUTPUT = ROOT / "build" / "demo"
 PLUG_IN = ROOT / "gimp_plugin" / "sama_select"
 TINT = (230, 30, 90)
