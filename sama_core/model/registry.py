@@ -67,6 +67,7 @@ def build(name: str) -> PromptableSam:
     """Build the network of a model with random weights."""
     info(name)
     from sama_core.model.backbones.lite import LiteBackbone
+    from sama_core.model.prompt_maps import PromptMaps
     from sama_core.model.sam import PromptableSam
 
-    return PromptableSam(LiteBackbone())
+    return PromptableSam(LiteBackbone(), PromptMaps())

@@ -14,6 +14,7 @@ from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
 from sama_core.model.labels import PAD
+from sama_core.model.prompt_maps import PromptMaps
 
 
 class Decoded(NamedTuple):
@@ -29,11 +30,17 @@ class Decoded(NamedTuple):
 
 
 class PromptableSam(nn.Module):
-    """A SAM: backbone, prompt encoder and mask decoder (Kirillov et al. 2023, section 3)."""
+    """A SAM: backbone, prompt encoder and mask decoder (Kirillov et al. 2023, section 3).
 
-    def __init__(self, backbone: Backbone) -> None:
+    Args:
+        backbone: the image encoder.
+        prompt_maps: also draws clicks and boxes into the dense prompt; None is SAM as published.
+    """
+
+    def __init__(self, backbone: Backbone, prompt_maps: PromptMaps | None = None) -> None:
         super().__init__()
         self.backbone = backbone
+        self.prompt_maps = prompt_maps
         self.prompt_encoder = PromptEncoder(
             embed_dim=EMBED_DIM,
             image_embedding_size=(GRID, GRID),
@@ -87,6 +94,8 @@ class PromptableSam(nn.Module):
         dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1).expand(len(points), -1, GRID, GRID)
         if bool(has_mask.any()):
             dense = torch.where(gate, encoder.mask_downscaling(mask_logits), dense)
+        if self.prompt_maps is not None:
+            dense = dense + self.prompt_maps(points, labels, self.input_size)
         return sparse, dense
 
     def decode(self, embedding: torch.Tensor, sparse: torch.Tensor, dense: torch.Tensor) -> Decoded:

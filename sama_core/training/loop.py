@@ -54,6 +54,10 @@ def _collate(samples: list[Sample]) -> tuple[list[Sample], np.ndarray, np.ndarra
     return samples, np.concatenate([s.targets for s in samples]), np.concatenate([s.valid for s in samples])
 
 
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
 class Trainer:
     """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors` at the end."""
 
@@ -81,13 +85,12 @@ class Trainer:
         for name, parameter in body.named_parameters():
             parameter.requires_grad_(not name.startswith(config.frozen))
         self.ema = {k: v.detach().clone().float() for k, v in self.model.state_dict().items()}
-        trained = set(body.parameters())
+        # in the network's own order: a resumed optimiser finds its moments by position
+        in_body = [p for p in body.parameters() if p.requires_grad]
+        elsewhere = [p for name, p in self.model.named_parameters() if not name.startswith("backbone.body.")]
         groups = [
-            {
-                "params": [p for p in trained if p.requires_grad],
-                "lr": config.learning_rate * config.body_rate,
-            },
-            {"params": [p for p in self.model.parameters() if p not in trained], "lr": config.learning_rate},
+            {"params": in_body, "lr": config.learning_rate * config.body_rate},
+            {"params": elsewhere, "lr": config.learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.base_rates = [group["lr"] for group in groups]
@@ -126,7 +129,9 @@ class Trainer:
             num_workers=1,
             prefetch_factor=4,
             collate_fn=_collate,
-            worker_init_fn=lambda _: cv2.setNumThreads(1),
+            worker_init_fn=_one_thread,
+            # a forked worker would inherit OpenCV's and OpenMP's locks, held by threads that it has not
+            multiprocessing_context="spawn",
         )
         began = time.time()
         with (self.folder / "log.jsonl").open("a") as log:

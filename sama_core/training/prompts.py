@@ -61,7 +61,7 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
     """Draw a first prompt on a 256×256 bool target: one click (most often), several clicks, a jittered box, or a
     rough region."""
     prompt = SimulatedPrompt()
-    kind = rng.choice(4, p=(0.5, 0.12, 0.26, 0.12))
+    kind = rng.choice(4, p=(0.46, 0.12, 0.3, 0.12))
     scale = size / _LOW
     if kind in (0, 1):
         depth = distance(target)

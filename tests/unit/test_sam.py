@@ -4,6 +4,7 @@ import torch
 
 from sama_core.model import registry
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.model.prompt_maps import draw
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,21 @@ def test_padding_is_zero_after_normalisation(sam):
 def test_an_unknown_model_is_named():
     with pytest.raises(registry.UnknownModel, match=r"no model named “huge”\. Choose one of: lite"):
         registry.build("huge")
+
+
+def test_clicks_and_boxes_are_drawn_where_they_are():
+    points = torch.tensor([[[20.5, 40.5], [200.0, 30.0], [60.0, 70.0], [90.0, 100.0]]])
+    labels = torch.tensor([[INCLUDE, EXCLUDE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]])
+    include, exclude, box = draw(points, labels)[0]
+    ys, xs = torch.nonzero(include, as_tuple=True)
+    assert (xs.float().mean().item(), ys.float().mean().item()) == (20, 40)
+    assert include.sum() == pytest.approx(torch.pi * 16, rel=0.1)
+    assert exclude[30, 200] == 1
+    assert exclude[40, 20] == 0
+    assert (box[70:100, 60:90] == 1).all()
+    assert (box == 1).sum() == 30 * 30
+    assert (box == -1).sum() == 256 * 256 - 900
+
+
+def test_padding_draws_nothing():
+    assert draw(torch.zeros(2, 3, 2), torch.full((2, 3), PAD)).abs().max() == 0

@@ -1,0 +1,118 @@
+"""The click protocol of interactive segmentation: a robot user clicks where the answer is most wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
+from sama_core.evaluation.segmenters import Segmenter
+from sama_core.training.datasets import Entry, load_objects, load_rgb
+from sama_core.training.prompts import next_click
+
+#: Clicks at which mean IoU is reported; every photo gets at least the last of them.
+REPORTED = (1, 2, 3, 5, 10)
+LIMIT = 20
+_STOP = 0.90
+
+
+def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
+    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all."""
+    if per_set is None:
+        return entries
+    chosen = []
+    for set_name in dict.fromkeys(entry.set_name for entry in entries):
+        members = [entry for entry in entries if entry.set_name == set_name]
+        places = np.unique(np.linspace(0, len(members) - 1, min(per_set, len(members))).round().astype(int))
+        chosen += [members[place] for place in places]
+    return chosen
+
+
+def run_photo(segmenter: Segmenter, entry: Entry) -> dict[str, object] | None:
+    """Play the protocol on the largest object of one photo; None where the photo has no object large enough.
+
+    After 10 clicks a photo goes on, to 20, only while it is short of IoU 0.90: the rest changes no reported number.
+    """
+    objects = load_objects(entry)
+    if not objects:
+        return None
+    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
+    truth, known = mask.astype(bool), valid.astype(bool)
+    segmenter.begin(load_rgb(entry.image))
+    ys, xs = np.nonzero(truth)
+    box_answer = segmenter.box((float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)))
+    row: dict[str, object] = {
+        "set": entry.set_name,
+        "name": entry.name,
+        "box": iou(box_answer, truth, known),
+        "box_boundary": boundary_iou(box_answer, truth, known),
+    }
+    answer = np.zeros_like(truth)
+    points: list[tuple[float, float]] = []
+    labels: list[int] = []
+    curve: list[float] = []
+    boundary: list[float] = []
+    while len(curve) < REPORTED[-1] or (max(curve) < _STOP and len(curve) < LIMIT):
+        click = next_click(truth, answer, known)
+        if click is not None:
+            points.append(click[:2])
+            labels.append(click[2])
+            answer = segmenter.click(points, labels)
+        curve.append(iou(answer, truth, known))
+        boundary.append(boundary_iou(answer, truth, known))
+    return row | {"curve": curve, "boundary": boundary}
+
+
+def run_all(segmenter: Segmenter, entries: list[Entry], log: Path) -> Iterator[tuple[int, int]]:
+    """Play all photos, appending a JSON line each to `log`; photos already there are not played again. Yields
+    (done, of)."""
+    done = {(row["set"], row["name"]) for row in read_log(log)}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        for number, entry in enumerate(entries, start=1):
+            if (entry.set_name, entry.name) not in done:
+                row = run_photo(segmenter, entry)
+                if row is not None:
+                    file.write(json.dumps(row) + "\n")
+                    file.flush()
+            yield number, len(entries)
+
+
+def read_log(log: Path) -> list[dict]:
+    """Rows of an earlier run, none if there was none."""
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def summarise(rows: list[dict]) -> dict[str, float]:
+    """Means over photos: IoU after each reported click, NoC@85, NoC@90, IoU given the box, boundary IoU after 1
+    and 3."""
+    summary = {"photos": float(len(rows)), "box": float(np.mean([row["box"] for row in rows]))}
+    for count in REPORTED:
+        summary[f"iou@{count}"] = float(np.mean([row["curve"][count - 1] for row in rows]))
+    for target in (0.85, 0.90):
+        needed = [clicks_needed(row["curve"], target, LIMIT) for row in rows]
+        summary[f"noc@{target * 100:.0f}"] = float(np.mean(needed))
+    for count in (1, 3):
+        summary[f"biou@{count}"] = float(np.mean([row["boundary"][count - 1] for row in rows]))
+    return summary
+
+
+def table(results: dict[str, list[dict]]) -> str:
+    """Markdown: for each set, and for all photos, a row of each segmenter; only photos that all of them played
+    count."""
+    common = set.intersection(*({(row["set"], row["name"]) for row in rows} for rows in results.values()))
+    sets = [*sorted({set_name for set_name, _ in common}), "all photos"]
+    columns = [*(f"iou@{count}" for count in REPORTED), "noc@85", "noc@90", "box", "biou@1", "biou@3"]
+    lines = ["| photos | | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
+    for set_name in sets:
+        for name, rows in results.items():
+            chosen = [
+                row for row in rows if (row["set"], row["name"]) in common and set_name in (row["set"], "all photos")
+            ]
+            summary = summarise(chosen)
+            cells = [f"{summary[column]:.2f}" if "noc" in column else f"{summary[column]:.3f}" for column in columns]
+            lines.append(f"| {set_name} ({len(chosen)}) | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

