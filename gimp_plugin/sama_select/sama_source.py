@@ -69,20 +69,22 @@ def read(image, layer: Optional[Gimp.Layer]) -> Picture:
     """
     if layer is None:
         with _scratch(image.get_width(), image.get_height()) as scratch:
-            return _read_drawable(Gimp.Layer.new_from_visible(image, scratch, "visible"))
-    if sama_pixels.is_opaque(layer) or image.get_precision() in _INTEGER:
-        return _read_drawable(layer)
+            shown = Gimp.Layer.new_from_visible(image, scratch, "visible")
+            return sama_pixels.read_picture(shown, over_grey=_is_seen_through(shown))
+    if not _is_seen_through(layer):
+        return sama_pixels.read_picture(layer, over_grey=False)
+    if image.get_precision() in _INTEGER:
+        return sama_pixels.read_picture(layer, over_grey=True)
     # Floating-point colours may be brighter than white, and only integers are sure to end there.
     with _scratch(layer.get_width(), layer.get_height()) as scratch:
-        return _read_drawable(copy_into(scratch, layer))
+        return sama_pixels.read_picture(copy_into(scratch, layer), over_grey=True)
 
 
-def _read_drawable(drawable):
-    if sama_pixels.is_opaque(drawable):
-        return sama_pixels.read_picture(drawable, over_grey=False)
-    if not any(sama_pixels.read_alpha(drawable)):
+def _is_seen_through(drawable):
+    alpha = sama_pixels.read_alpha(drawable)
+    if alpha is not None and not any(alpha):
         raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
-    return sama_pixels.read_picture(drawable, over_grey=True)
+    return alpha is not None
 
 
 def copy_into(scratch, layer) -> Gimp.Layer:
