@@ -57,9 +57,7 @@ def make_with_unpacked_pip(folder: Path) -> int:
         with (unpacked / "log").open("w") as log:
             packages = private_apt.download(unpacked / "apt", SUITE, ("python3-pip-whl",), log)
     except (NoMirror, subprocess.CalledProcessError) as error:
-        print(
-            f"error: pip cannot be had ({error}). Install python3-venv and run this again.", file=sys.stderr
-        )
+        print(f"error: pip cannot be had ({error}). Install python3-venv and run this again.", file=sys.stderr)
         return 1
     for package in packages:
         subprocess.run(["dpkg-deb", "--extract", str(package), str(unpacked)], check=True)

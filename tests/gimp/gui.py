@@ -23,6 +23,8 @@ SCREENSHOTS = ROOT / "build" / "gui"
 WIDTH, HEIGHT = 1100, 760
 #: A place on the screen where GIMP shows its canvas: the middle of the image window as it first opens.
 ON_CANVAS = (440, 320)
+#: The title of GIMP's error dialog.
+MESSAGE = "^GIMP Message$"
 
 T = TypeVar("T")
 
@@ -219,6 +221,10 @@ class GimpOnScreen:
 
     def show(self, picture: Path) -> None:
         """Close what is shown, open `picture` and wait for its window. It must fit the screen at 100 %."""
+        message = self.screen.window(MESSAGE)
+        if message:
+            self.screen.activate(message)
+            self.screen.key("Escape")
         self.gimp.run(
             "globals().get('display') and display.delete()\n"
             f"img = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path({str(picture)!r}))\n"
@@ -299,6 +305,21 @@ class GimpOnScreen:
         time.sleep(0.2)
         self.screen.xdotool("click", 1)
         wait_for(lambda: not self.screen.window(dialog), f"the dialog {dialog} to close", seconds)
+
+    def wait_for_answer(self, probe: Callable[[], T | None], what: str, seconds: float = 180) -> T:
+        """Do as `wait_for`, but give up at once when GIMP shows an error.
+
+        Raises:
+            GuiError: naming the screenshot that shows what GIMP says.
+        """
+
+        def answer() -> T | None:
+            if self.screen.window(MESSAGE):
+                picture = self.screen.screenshot("error")
+                raise GuiError(f"GIMP shows a message instead of {what}; see {picture}.")
+            return probe()
+
+        return wait_for(answer, what, seconds)
 
     def undo(self) -> None:
         """Press Ctrl+Z in the image's window."""

@@ -61,7 +61,7 @@ def test_clicks_become_a_selection_that_can_be_undone_and_redone(desktop: GimpOn
     dialog = desktop.open_by_search("sama select", "^SAMA Select")
     desktop.screen.screenshot("select-2-dialog")
     desktop.accept(dialog, "^SAMA Select")
-    wait_for(lambda: gimp.json(SELECTION)[1] > 0, "a selection", 180)
+    desktop.wait_for_answer(lambda: gimp.json(SELECTION)[1] > 0, "a selection")
     desktop.screen.screenshot("select-3-selection")
     selected = gimp.json(SELECTION)
     assert 0.05 < selected[2] / selected[3] < 0.95
@@ -91,7 +91,7 @@ def test_clicks_become_a_layer_mask_that_can_be_undone_and_redone(desktop: GimpO
     dialog = desktop.open_by_search("sama alpha", "SAMA Alpha Matte")
     desktop.screen.screenshot("matte-1-dialog")
     desktop.accept(dialog, "SAMA Alpha Matte")
-    wait_for(lambda: gimp.json(MASK), "a layer mask", 180)
+    desktop.wait_for_answer(lambda: gimp.json(MASK), "a layer mask")
     desktop.screen.screenshot("matte-2-mask")
     mask = gimp.json(MASK)
     assert 0.05 < mask[2] / mask[3] < 0.95
