@@ -64,7 +64,7 @@ class GrabCut:
 
     name = "GrabCut"
 
-    def __init__(self, disk: float = 0.015, reach: float = 0.25, iterations: int = 5) -> None:
+    def __init__(self, disk: float = 0.015, reach: float = 0.1, iterations: int = 5) -> None:
         self._disk, self._reach, self._iterations = disk, reach, iterations
         self._bgr = np.zeros((0, 0, 3), np.uint8)
 

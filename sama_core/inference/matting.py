@@ -12,6 +12,8 @@ from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fi
 
 #: Probabilities between these are uncertain.
 _SURE_OUT, _SURE_IN = 0.08, 0.92
+#: Uncertain pixels belong to the band up to so many times its half width.
+_DOUBT = 2.0
 #: The picture is matted at most at this many pixels of unknown band; a longer band is matted smaller and brought
 #: up again.
 MAX_UNKNOWN = 400_000
@@ -61,7 +63,7 @@ def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pro
 
 
 def unknown_band(mask: np.ndarray, reach: float) -> np.ndarray:
-    """Where closed-form matting decides: the mask's uncertain pixels and `reach` pixels to both sides of its edge.
+    """Where closed-form matting decides: `reach` pixels to both sides of the mask's edge, and uncertain pixels near it.
 
     Args:
         mask: H×W float32 probability.
@@ -69,11 +71,13 @@ def unknown_band(mask: np.ndarray, reach: float) -> np.ndarray:
     Returns:
         H×W bool.
     """
-    uncertain = (mask > _SURE_OUT) & (mask < _SURE_IN)
     edge = edge_of(mask > 0.5)
     if not edge.any():
-        return uncertain
-    return uncertain | (np.asarray(ndimage.distance_transform_edt(~edge)) <= reach)
+        return np.zeros(mask.shape, bool)
+    distance = np.asarray(ndimage.distance_transform_edt(~edge))
+    uncertain = (mask > _SURE_OUT) & (mask < _SURE_IN)
+    # doubt far inside or outside is the model's weakness and not a soft edge: matting it would leave glassy patches
+    return (distance <= reach) | (uncertain & (distance <= _DOUBT * reach))
 
 
 def band_reach(mask: np.ndarray) -> float:

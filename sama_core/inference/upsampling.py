@@ -17,6 +17,8 @@ BAND_ROWS = 256
 _FIT_SIDE = 1024
 #: Radius of the guided filter in cells of the decoder's grid, and its regularisation (guide in 0..1).
 _RADIUS_CELLS, _EPSILON = 1.5, 1e-4
+#: Slope of a selection's edge about one half, relative to the guided filter's.
+_STEEPNESS = 3.0
 #: Probabilities outside this range, a filter radius away from any inside it, are taken as 0 and 1.
 _SURE = 0.02
 
@@ -157,7 +159,10 @@ def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pr
     radius = max(1, round(_RADIUS_CELLS * max(height, width) / LOW_RES))
     active = _grow((mask > _SURE) & (mask < 1 - _SURE) | edge_of(mask > 0.5), 2 * radius)
     guide = shrink(rgb, height, width).astype(np.float32) / 255
-    return apply_linear(fit_guided(guide, mask, radius, _EPSILON, active), rgb, progress)
+    fitted = fit_guided(guide, mask, radius, _EPSILON, active)
+    # a selection has a crisp edge: without this a glow as wide as the decoder's cells surrounds the object
+    steep = LinearMatte(_STEEPNESS * fitted.gain, _STEEPNESS * (fitted.offset - 0.5) + 0.5, active, fitted.base)
+    return apply_linear(steep, rgb, progress)
 
 
 def edge_of(inside: np.ndarray) -> np.ndarray:
