@@ -11,7 +11,7 @@ from sama_core.errors import SamaError
 if TYPE_CHECKING:
     from sama_core.model.sam import PromptableSam
 
-_FILES = Path(__file__).parent.parent / "weights" / "files"
+_FILES = Path(__file__).parent.parent / "weights" / "bundled"
 
 
 @dataclass(frozen=True)
