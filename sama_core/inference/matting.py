@@ -85,7 +85,7 @@ def band_reach(mask: np.ndarray) -> float:
     to the object."""
     height, width = mask.shape
     cell = max(height, width) / LOW_RES
-    return 3 * cell + 0.012 * float(np.sqrt((mask > 0.5).sum()))
+    return 2 * cell + 0.008 * float(np.sqrt((mask > 0.5).sum()))
 
 
 def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
