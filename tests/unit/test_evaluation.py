@@ -75,6 +75,7 @@ def entry(tmp_path):
 def test_the_protocol_clicks_until_it_is_right(entry, tmp_path):
     learner = Learner(square(40, 40, 40))
     row = clicks.run_photo(learner, entry)
+    assert row is not None
     assert row["curve"] == [0.25, 0.5, 0.75, 1.0] + [1.0] * 6
     assert learner.boxed == (40, 40, 80, 80)
     assert learner.asked[0][1] == 1

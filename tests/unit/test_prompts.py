@@ -7,9 +7,9 @@ from sama_core.prompts import MAX_POINTS, Prompt
 
 def test_a_prompt_becomes_arrays_and_keeps_its_clicks():
     prompt = Prompt([(1.5, 2), (30, 19)], [1, 0], box=(40, 30, 2, 3)).validated(20, 40)
-    assert prompt.points.tolist() == [[1.5, 2.0], [30.0, 19.0]]
-    assert prompt.labels.tolist() == [1, 0]
-    assert prompt.box.tolist() == [2, 3, 40, 20], "corners in any order, clipped to the picture"
+    assert np.asarray(prompt.points).tolist() == [[1.5, 2.0], [30.0, 19.0]]
+    assert np.asarray(prompt.labels).tolist() == [1, 0]
+    assert np.asarray(prompt.box).tolist() == [2, 3, 40, 20], "corners in any order, clipped to the picture"
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_an_unusable_prompt_says_what_to_do(prompt, words):
 
 def test_a_mask_of_bytes_is_inside_above_127():
     mask = np.array([[0, 127, 128, 255]], np.uint8)
-    assert Prompt(mask=mask).validated(1, 4).mask.tolist() == [[False, False, True, True]]
+    assert np.asarray(Prompt(mask=mask).validated(1, 4).mask).tolist() == [[False, False, True, True]]

@@ -48,7 +48,7 @@ def test_an_empty_mask_gives_an_empty_selection():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (5, 3)])
 def test_tiny_pictures_work(shape):
     rgb = np.full((*shape, 3), 90, np.uint8)
-    alpha = select_alpha(Frame(*shape, 512), np.full((LOW_RES, LOW_RES), 9, np.float32), rgb)
+    alpha = select_alpha(Frame(shape[0], shape[1], 512), np.full((LOW_RES, LOW_RES), 9, np.float32), rgb)
     assert alpha.shape == shape
     assert alpha.min() == 255
 
