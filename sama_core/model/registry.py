@@ -38,7 +38,7 @@ MODELS = {
         name="lite",
         summary="EfficientNet-Lite0 with SAM's decoder; bundled, made for a CPU",
         weights=_FILES / "lite.safetensors",
-        sha256="",
+        sha256="4947907f156963eedd12de580c32287dc30eb8733d95397ae1f41d6c4b850b6c",
         licence="Apache-2.0",
     )
 }
