@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +21,17 @@ _STOP = 0.90
 
 
 def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
-    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all."""
-    if per_set is None:
-        return entries
+    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all.
+
+    Sets take turns in the order of play, so that a run cut short has seen all of them alike.
+    """
     chosen = []
     for set_name in dict.fromkeys(entry.set_name for entry in entries):
         members = [entry for entry in entries if entry.set_name == set_name]
-        places = np.unique(np.linspace(0, len(members) - 1, min(per_set, len(members))).round().astype(int))
-        chosen += [members[place] for place in places]
-    return chosen
+        count = len(members) if per_set is None else min(per_set, len(members))
+        places = np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
+        chosen.append([members[place] for place in places])
+    return [entry for turn in zip_longest(*chosen) for entry in turn if entry is not None]
 
 
 def run_photo(segmenter: Segmenter, entry: Entry) -> dict[str, object] | None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,3 +111,18 @@ def test_grabcut_cuts_a_plain_square_out():
     assert iou(grabcut.click([(60, 60)], [1]), truth, np.ones_like(truth)) > 0.95
     assert iou(grabcut.click([(60, 60), (10, 10)], [1, 0]), truth, np.ones_like(truth)) > 0.95
     assert iou(grabcut.box((38, 38, 82, 82)), truth, np.ones_like(truth)) > 0.95
+
+
+def test_photos_are_spread_evenly_and_sets_take_turns():
+    def entries(set_name, count):
+        return [Entry(set_name, f"{i:02}", Path(), Path(), False) for i in range(count)]
+
+    chosen = clicks.choose([*entries("a", 9), *entries("b", 2)], 3)
+    assert [(entry.set_name, entry.name) for entry in chosen] == [
+        ("a", "00"),
+        ("b", "00"),
+        ("a", "04"),
+        ("b", "01"),
+        ("a", "08"),
+    ]
+    assert len(clicks.choose(entries("a", 9), None)) == 9
