@@ -105,7 +105,7 @@ def print_table(rows: list[dict]) -> None:
     for row in rows:
         share = sum(row["own"].values()) / row["whole"]
         cells = [f"{row['whole']:.2f}", f"{row['engine']:.2f}", *(f"{row['own'].get(step, 0):.2f}" for step in steps)]
-        print(f"| {row['name']} | " + " | ".join(cells) + f" | {share:.0%} |")
+        print(f"| {row['name']} | " + " | ".join(cells) + f" | {share:.1%} |")
 
 
 def peak_memory(pid: int) -> int:
