@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sama_core.errors import InvalidPrompt
+from sama_core.images import LOW_RES
 
 #: More clicks than this make the answer worse, not better, and no person makes them.
 MAX_POINTS = 256
-LOW_RES = 256
+#: Logit magnitude of a region drawn by hand: sure inside and outside, as far as a rough hand is.
+REGION_LOGIT = 6.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,13 +23,10 @@ from sama_core.inference.upsampling import select_alpha
 from sama_core.model import registry
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
-from sama_core.prompts import Prompt
+from sama_core.prompts import REGION_LOGIT, Prompt
 from sama_core.weights.files import file_sha256, load_weights
 
 __all__ = ["Answer", "Engine"]
-
-#: Logit magnitude given to a region that the user drew; as in training.
-_REGION_LOGIT = 6.0
 
 
 T = TypeVar("T")
@@ -227,7 +224,7 @@ class Engine:
         box = None if prompt.box is None else frame.to_input(np.asarray(prompt.box).reshape(2, 2))
         logits = prompt.low_res_logits
         if logits is None and prompt.mask is not None:
-            logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * _REGION_LOGIT
+            logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
         # A user's clicks came one after the other, each correcting the answer before; the model was trained on such
         # dialogues, so they are replayed. Decoding is cheap.
         first = 1 if box is None and logits is None else 0

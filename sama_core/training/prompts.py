@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from sama_core.images import LOW_RES
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-
-_LOW = 256
-#: Logit magnitude of a drawn region: sure inside and outside, as far as a rough hand is.
-REGION_LOGIT = 6.0
+from sama_core.prompts import REGION_LOGIT
 
 
 @dataclass
@@ -62,7 +60,7 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
     rough region."""
     prompt = SimulatedPrompt()
     kind = rng.choice(4, p=(0.46, 0.12, 0.3, 0.12))
-    scale = size / _LOW
+    scale = size / LOW_RES
     if kind in (0, 1):
         depth = distance(target)
         count = 1 if kind == 0 else int(rng.integers(2, 9))
@@ -82,7 +80,7 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
     box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32)
     sides = np.array([box[2] - box[0], box[3] - box[1]] * 2)
     if rng.random() < 0.8:
-        box = np.clip(box + np.clip(rng.normal(0, 0.06, 4), -0.15, 0.15) * sides, 0, _LOW)
+        box = np.clip(box + np.clip(rng.normal(0, 0.06, 4), -0.15, 0.15) * sides, 0, LOW_RES)
     prompt.box = box * scale
     if kind == 3:
         prompt.mask_logits = rough_region(target, rng)
@@ -124,6 +122,6 @@ def to_arrays(prompts: list[SimulatedPrompt]) -> tuple[np.ndarray, np.ndarray, n
     rows = [row + [((0.0, 0.0), PAD)] * (longest - len(row)) for row in rows]
     points = np.array([[point for point, _ in row] for row in rows], np.float32)
     labels = np.array([[label for _, label in row] for row in rows], np.int64)
-    empty = np.zeros((_LOW, _LOW), np.float32)
+    empty = np.zeros((LOW_RES, LOW_RES), np.float32)
     masks = np.stack([empty if p.mask_logits is None else p.mask_logits for p in prompts])[:, None]
     return points, labels, masks.astype(np.float32), np.array([p.mask_logits is not None for p in prompts])
