@@ -141,8 +141,10 @@ print(json.dumps([answer["status"], names, list(new.get_offsets())[1:], pack(rea
             expected = was if covered == 255 else found
             for i in range(pixel * channels, (pixel + 1) * channels):
                 wrong = max(wrong, abs(got[i] - expected[i]))
-    # GIMP merges in float: floats wider than that may change in their last places.
-    assert wrong <= (1e-6 if precision.startswith(("FLOAT", "DOUBLE")) else 512 if precision.startswith("U32") else 0)
+    # GIMP merges in float, and which way its conversions round depends on the processor's instructions (babl picks
+    # among several): anything wider than eight bits may change in its last places.
+    slack = {"U8": 0, "U16": 1, "U32": 512}.get(precision.partition("_")[0], 1e-6)
+    assert wrong <= slack
 
 
 def test_without_decontamination_the_new_layer_keeps_its_colours(ramp: RampSession):
