@@ -59,3 +59,17 @@ class EngineUnavailable(SamaError):
 
     code = "engine_unavailable"
     status = 503
+
+
+class DatasetError(SamaError):
+    """A data folder is not laid out as expected, or photos and their masks or mattes do not match up."""
+
+    code = "dataset"
+    status = 422
+
+
+class ConfigError(SamaError):
+    """A config file cannot be read, names an unknown setting or gives one a value of the wrong type."""
+
+    code = "config"
+    status = 422
