@@ -59,10 +59,14 @@ class PromptableSam(nn.Module):
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map B×3×h×w sRGB 0..255 to the backbone's input range and pad right and bottom to S×S with zeros."""
+        h, w = pixels.shape[-2:]
+        return nn.functional.pad(self.standardise(pixels), (0, self.input_size - w, 0, self.input_size - h))
+
+    def standardise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map …×3×h×w sRGB 0..255 to the backbone's input range."""
         mean = pixels.new_tensor(self.backbone.pixel_mean).view(3, 1, 1)
         std = pixels.new_tensor(self.backbone.pixel_std).view(3, 1, 1)
-        h, w = pixels.shape[-2:]
-        return nn.functional.pad((pixels - mean) / std, (0, self.input_size - w, 0, self.input_size - h))
+        return (pixels - mean) / std
 
     def encode(self, x: torch.Tensor) -> Features:
         """Encode normalised and padded B×3×S×S input."""

@@ -21,7 +21,7 @@ from sama_core.training.config import TrainConfig
 from sama_core.training.datasets import Entry, Sample, cut_sample, load_objects, load_rgb
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import iou_of, structure_loss
-from sama_core.training.prompts import SimulatedPrompt, first_prompt, next_click, to_arrays
+from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, to_arrays
 
 
 class SampleStream(Dataset):
@@ -185,7 +185,7 @@ class Trainer:
             with torch.no_grad():
                 for _ in range(rounds):
                     answer = self._decode(embedding, prompts).logits[:, 0].float().cpu().numpy()
-                    self._correct(prompts, answer, truth, known, size, rng)
+                    correct(prompts, answer, truth, known, size, rng)
             decoded = self._decode(embedding, prompts)
         logits = decoded.logits.float()
         single = structure_loss(logits[:, 0], targets, valid)
@@ -209,23 +209,6 @@ class Trainer:
             self._save_picture(samples, logits[:, 0].detach().cpu().numpy(), prompts)
         row = {name: round(value.item(), 4) for name, value in losses.items()}
         return row | {"miou": round(float(actual[:, 0].mean()), 4), "rounds": rounds}
-
-    def _correct(
-        self,
-        prompts: list[SimulatedPrompt],
-        answer: np.ndarray,
-        truth: np.ndarray,
-        known: np.ndarray,
-        size: int,
-        rng: np.random.Generator,
-    ) -> None:
-        scale = size / answer.shape[-1]
-        for i, prompt in enumerate(prompts):
-            click = next_click(truth[i], answer[i] > 0, known[i], rng)
-            if click is not None:
-                prompt.points.append((click[0] * scale, click[1] * scale))
-                prompt.labels.append(click[2])
-            prompt.mask_logits = answer[i]
 
     def _average(self) -> None:
         # a young average would remember the random start

@@ -89,6 +89,59 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
     return prompt
 
 
+def correct(
+    prompts: list[SimulatedPrompt],
+    answers: np.ndarray,
+    truth: np.ndarray,
+    valid: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+) -> None:
+    """Let the users see their answers and click where they are wrong; the answer becomes the next mask prompt.
+
+    Args:
+        prompts: changed in place.
+        answers: B×256×256 float32 logits.
+        truth, valid: B×256×256 bool.
+        size: side of the model input.
+    """
+    scale = size / answers.shape[-1]
+    for i, prompt in enumerate(prompts):
+        click = next_click(truth[i], answers[i] > 0, valid[i], rng)
+        if click is not None:
+            prompt.points.append((click[0] * scale, click[1] * scale))
+            prompt.labels.append(click[2])
+        prompt.mask_logits = answers[i]
+
+
+def hq_sam_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.random.Generator) -> SimulatedPrompt:
+    """Draw a prompt as HQ-SAM's training does (Ke et al. 2023): a tight box, include clicks, or a noisy mask, uniformly.
+
+    HQ-SAM clicks ten times; here it is one to ten. Its noise sits where the mask's coarse version differs from the mask.
+
+    Args:
+        target, valid: 256×256 bool.
+        size: side of the model input.
+    """
+    prompt = SimulatedPrompt()
+    scale = size / LOW_RES
+    ys, xs = np.nonzero(target)
+    kind = rng.integers(3)
+    if kind == 0:
+        prompt.box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32) * scale
+    elif kind == 1:
+        for pick in rng.integers(len(ys), size=int(rng.integers(1, 11))):
+            prompt.points.append(((xs[pick] + 0.5) * scale, (ys[pick] + 0.5) * scale))
+            prompt.labels.append(INCLUDE)
+    else:
+        mask = target.astype(np.float32)
+        coarse = cv2.resize(mask, (LOW_RES // 8, LOW_RES // 8), interpolation=cv2.INTER_LINEAR)
+        coarse = cv2.resize(coarse, (LOW_RES, LOW_RES), interpolation=cv2.INTER_LINEAR)
+        noise = rng.normal(0, 1, mask.shape) * (np.abs(mask - coarse) >= 0.01)
+        prompt.mask_logits = np.where(mask + noise > 0.5, REGION_LOGIT, -REGION_LOGIT).astype(np.float32)
+    return prompt
+
+
 def rough_region(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A hand-drawn region around a 256×256 bool target, as logits: grown or shrunk, wobbly, sometimes its convex
     hull."""

@@ -1,0 +1,88 @@
+"""Prediction heads: interpolate, convolve, normalise, and let the task's token say what to look for."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class DetailBranch(nn.Module):
+    """Shallow features of the fine picture itself at half its resolution (the shallow branch of MVANet)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.GELU(),
+        )
+
+    def forward(self, fine: torch.Tensor) -> torch.Tensor:
+        """Map B×3×2S×2S normalised pixels to B×channels×S×S."""
+        return self.layers(fine)
+
+
+class Head(nn.Module):
+    """From 128×128 features to a map of logits.
+
+    Each stage is interpolation ×2, 3×3 convolution, BatchNorm, GELU (paper section 3.4). The token passes a two-layer
+    MLP and meets the features in a dot product, as in SAM and HQ-SAM (Ke et al. 2023): the paper's "semantic features
+    as global priors".
+
+    Args:
+        dim: width of the token.
+        features_dim: channels of the features.
+        channels: of the stages; the side of the output is 128·2^len(channels).
+        prior_channels: of the maps joined to the first stage (256×256).
+        detail_channels: of the picture's own features, joined to the last stage.
+    """
+
+    def __init__(
+        self, dim: int, features_dim: int, channels: tuple[int, ...], prior_channels: int, detail_channels: int
+    ) -> None:
+        super().__init__()
+        widths = [features_dim, *channels]
+        joined = [0] * len(channels)
+        joined[0] += prior_channels
+        joined[-1] += detail_channels
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(widths[i] + joined[i], widths[i + 1], 3, padding=1, bias=False),
+                nn.BatchNorm2d(widths[i + 1]),
+                nn.GELU(),
+            )
+            for i in range(len(channels))
+        )
+        self.token_mlp = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, channels[-1]))
+
+    def forward(
+        self,
+        features: torch.Tensor,
+        token: torch.Tensor,
+        prior: torch.Tensor | None = None,
+        detail: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Predict.
+
+        Args:
+            features: B×features_dim×128×128.
+            token: B×dim, the task's token as the decoder left it.
+            prior: B×prior_channels×256×256.
+            detail: B×detail_channels×R×R.
+
+        Returns:
+            B×1×R×R logits, R = 128·2^stages.
+        """
+        x = features
+        for number, stage in enumerate(self.stages):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            extra = [prior] if prior is not None and number == 0 else []
+            if detail is not None and number == len(self.stages) - 1:
+                extra.append(detail)
+            x = stage(torch.cat([x, *extra], dim=1) if extra else x)
+        weights = self.token_mlp(token)
+        return torch.einsum("bc,bchw->bhw", weights, x).unsqueeze(1)

@@ -1,0 +1,302 @@
+"""SAMA on a frozen SAM: "Segment and Matte Anything in a Unified Model" (AAAI 2026).
+
+`Sama` = `PromptableSam` (frozen) + `SamaModules` (trained; an adapter file holds exactly these).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
+from torch import nn
+
+from sama_core.images import LOW_RES
+from sama_core.model.backbones.base import EMBED_DIM, GRID, Features
+from sama_core.model.heads import DetailBranch, Head
+from sama_core.model.local_adapter import LocalAdapter
+from sama_core.model.mvle import Mvle
+from sama_core.model.prompt_maps import draw
+from sama_core.model.sam import PromptableSam
+from sama_core.model.sama_config import SamaConfig
+from sama_core.model.views import QUADRANTS, quarter, stand_in, tile, to_maps, to_tokens
+
+Task = Literal["segmentation", "matting"]
+TASKS: tuple[Task, ...] = ("segmentation", "matting")
+
+#: IoU token and four mask tokens: SAM's own, ahead of all others.
+_SAM_TOKENS = 5
+#: Stock logits are squashed before a head sees them: their size says little beyond this.
+_PRIOR_SCALE = 4.0
+
+
+class ViewFeatures(NamedTuple):
+    """What the frozen encoder gives for the five views of a picture.
+
+    Attributes:
+        embedding: B×256×64×64, of the global view.
+        local: B×4×256×64×64, of the local views.
+        local_early: B×4×C×64×64, early features of the local views.
+    """
+
+    embedding: torch.Tensor
+    local: torch.Tensor
+    local_early: torch.Tensor
+
+
+class SamaDecoded(NamedTuple):
+    """Output of the SAMA decoder.
+
+    Attributes:
+        logits: B×1×R×R, of the task's head; R = 128·2^stages.
+        hidden: B×T×256 tokens after the decoder, SAM's five first.
+        image: B×4096×256 image tokens F'_out after the last adapter.
+    """
+
+    logits: torch.Tensor
+    hidden: torch.Tensor
+    image: torch.Tensor
+
+
+class SamaModules(nn.Module):
+    """All that is trained: MVLE, early-feature projection, two Local-Adapters, two tokens, two heads.
+
+    Args:
+        config: sizes and switches.
+        early_channels: of the backbone's early features.
+    """
+
+    def __init__(self, config: SamaConfig, early_channels: int) -> None:
+        super().__init__()
+        self.config = config
+        c = config
+        self.mvle = Mvle(EMBED_DIM, c.local_dim, c.inner_dim, c.heads, c.pools, c.mvle_ffn_dim) if c.mvle else None
+        uses_early = c.adapter
+        self.early = (
+            nn.Sequential(nn.Linear(early_channels, c.local_dim), nn.LayerNorm(c.local_dim)) if uses_early else None
+        )
+        self.adapters = nn.ModuleList(
+            LocalAdapter(EMBED_DIM, c.local_dim, c.inner_dim, c.heads, c.adapter_ffn_dim, c.regional)
+            for _ in range(2 if c.adapter else 0)
+        )
+        same = c.local_dim == EMBED_DIM
+        self.place = nn.Identity() if same or not c.adapter else nn.Linear(EMBED_DIM, c.local_dim)
+        self.local_norm = nn.LayerNorm(c.local_dim) if c.mvle or c.adapter else None
+        self.image_norm = nn.LayerNorm(EMBED_DIM)
+        self.narrow = nn.Identity() if same else nn.Linear(EMBED_DIM, c.local_dim)
+        self.tokens = nn.ParameterDict({task: nn.Parameter(0.02 * torch.randn(EMBED_DIM)) for task in TASKS})
+        self.detail = DetailBranch(c.detail_channels) if c.detail_channels else None
+        self.heads = nn.ModuleDict(
+            {
+                task: Head(EMBED_DIM, c.local_dim, c.head_channels, 3 if c.mask_prior else 0, c.detail_channels)
+                for task in TASKS
+            }
+        )
+        if c.residual:
+            for head in self.heads.values():
+                assert isinstance(head, Head)
+                last = head.token_mlp[-1]
+                assert isinstance(last, nn.Linear)
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+
+
+class Sama(nn.Module):
+    """A frozen SAM with SAMA modules.
+
+    Args:
+        sam: the stock model; its parameters are frozen here.
+        modules: the SAMA modules.
+    """
+
+    def __init__(self, sam: PromptableSam, modules: SamaModules) -> None:
+        super().__init__()
+        self.sam = sam.requires_grad_(False)
+        self.sama = modules
+
+    @property
+    def config(self) -> SamaConfig:
+        """Of the SAMA modules."""
+        return self.sama.config
+
+    def train(self, mode: bool = True) -> Sama:
+        """Switch the SAMA modules; the frozen SAM always stays in evaluation mode."""
+        super().train(mode)
+        self.sam.eval()
+        return self
+
+    def encode(
+        self,
+        x: torch.Tensor,
+        fine: torch.Tensor,
+        reached: tuple[bool, ...] = (True,) * QUADRANTS,
+        chunk: int = QUADRANTS + 1,
+    ) -> ViewFeatures:
+        """Encode the five views with the one frozen encoder.
+
+        Args:
+            x: B×3×S×S normalised and padded model input, the global view.
+            fine: B×3×2S×2S normalised and padded fine picture, whose quadrants are the local views.
+            reached: which quadrants are encoded; the others are seen through the global view.
+            chunk: views of each picture that share one batch; 1 needs the least memory.
+        """
+        local = quarter(fine)
+        wanted = [m for m in range(QUADRANTS) if reached[m]]
+        views = [x, *(local[:, m] for m in wanted)]
+        encoded: list[Features] = []
+        with torch.no_grad():
+            for start in range(0, len(views), chunk):
+                group = views[start : start + chunk]
+                features = self.sam.encode(torch.cat(group).contiguous(memory_format=torch.channels_last))
+                encoded += [Features(*pair) for pair in zip(*(f.chunk(len(group)) for f in features), strict=True)]
+        overview = encoded[0]
+        maps = {m: features for m, features in zip(wanted, encoded[1:], strict=True)}
+        if len(wanted) < QUADRANTS:
+            unseen = [stand_in(part) for part in overview]
+            maps |= {m: Features(*(part[:, m] for part in unseen)) for m in range(QUADRANTS) if m not in maps}
+        return ViewFeatures(
+            overview.embedding,
+            torch.stack([maps[m].embedding for m in range(QUADRANTS)], dim=1),
+            torch.stack([maps[m].early for m in range(QUADRANTS)], dim=1),
+        )
+
+    def local_tokens(self, features: ViewFeatures) -> torch.Tensor | None:
+        """Local tokens L = F'_P + F_early (Eq. 5-6), B×4×4096×local_dim: all that prompts need of the local views.
+
+        None when the configuration has neither MVLE nor Local-Adapters.
+        """
+        modules = self.sama
+        tokens = None if modules.mvle is None else modules.mvle(features.embedding, features.local)
+        if modules.early is not None:
+            early = modules.early(to_tokens(features.local_early))
+            tokens = early if tokens is None else tokens + early
+        return tokens
+
+    def decode(
+        self,
+        task: Task,
+        embedding: torch.Tensor,
+        local: torch.Tensor | None,
+        sparse: torch.Tensor,
+        dense: torch.Tensor,
+        stock_logits: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        fine: torch.Tensor | None = None,
+    ) -> SamaDecoded:
+        """Answer one prompt for each picture.
+
+        Args:
+            task: whose token and head answer.
+            embedding: B×256×64×64.
+            local: what `local_tokens` gave.
+            sparse, dense: what `PromptableSam.embed_prompts` gave.
+            stock_logits: B×1×256×256, stock SAM's answer to the same prompt; needed with `residual` or `mask_prior`.
+            points, labels: the prompt itself in model-input pixels; needed with `mask_prior`.
+            fine: B×3×2S×2S normalised fine picture; needed with `detail_channels`.
+        """
+        hidden, image, local = self._transform(task, embedding, local, sparse, dense)
+        modules, config = self.sama, self.config
+        features = modules.narrow(modules.image_norm(image)).transpose(1, 2).unflatten(2, (GRID, GRID))
+        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        if local is not None:
+            assert modules.local_norm is not None
+            features = features + tile(to_maps(modules.local_norm(local)))
+        prior = None
+        if config.mask_prior:
+            assert stock_logits is not None and points is not None and labels is not None
+            clicks = draw(points * (LOW_RES / self.sam.input_size), labels)[:, :2]
+            prior = torch.cat([torch.tanh(stock_logits / _PRIOR_SCALE), clicks.to(stock_logits.dtype)], dim=1)
+        detail = None
+        if modules.detail is not None:
+            assert fine is not None
+            detail = modules.detail(fine)
+        head = modules.heads[task]
+        logits = head(features, hidden[:, _SAM_TOKENS], prior, detail).float()
+        if config.residual:
+            assert stock_logits is not None
+            logits = logits + F.interpolate(
+                stock_logits.float(), size=logits.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return SamaDecoded(logits, hidden, image)
+
+    def sam_logits(self, decoded: SamaDecoded) -> torch.Tensor:
+        """What SAM's own mask tokens say after the adapters: B×4×256×256. An untrained SAMA gives stock SAM's masks."""
+        decoder = self.sam.mask_decoder
+        source = decoded.image.transpose(1, 2).unflatten(2, (GRID, GRID))
+        upscaled = decoder.output_upscaling(source)
+        hyper = torch.stack(
+            [mlp(decoded.hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
+        )
+        return (hyper @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+
+    def _transform(
+        self,
+        task: Task,
+        embedding: torch.Tensor,
+        local: torch.Tensor | None,
+        sparse: torch.Tensor,
+        dense: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Decoder layer 1, adapter 1, decoder layer 2, adapter 2, final attention (paper Fig. 1)."""
+        decoder, encoder = self.sam.mask_decoder, self.sam.prompt_encoder
+        transformer = decoder.transformer
+        assert isinstance(transformer, TwoWayTransformer)
+        batch = len(embedding)
+        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
+        token = self.sama.tokens[task].expand(batch, 1, -1)
+        initial = torch.cat([own, token, sparse], dim=1)
+        image = (embedding + dense).flatten(2).transpose(1, 2)
+        image_pe = encoder.get_dense_pe().flatten(2).transpose(1, 2)
+        local_pe = None
+        if len(self.sama.adapters):
+            assert local is not None
+            # the local views' own places in the picture, on a grid of twice the resolution
+            places = to_tokens(quarter(encoder.pe_layer((2 * GRID, 2 * GRID)).unsqueeze(0)))
+            local_pe = self.sama.place(places).expand(batch, -1, -1, -1)
+        guest = _SAM_TOKENS if self.config.isolated_token else None
+        tokens = initial
+        for number, layer in enumerate(transformer.layers):
+            assert isinstance(layer, TwoWayAttentionBlock)
+            tokens, image = _decoder_layer(layer, tokens, image, initial, image_pe, guest)
+            if len(self.sama.adapters):
+                image, local = self.sama.adapters[number](image, local, image_pe.expand(batch, -1, -1), local_pe)
+        attended = transformer.final_attn_token_to_image(q=tokens + initial, k=image + image_pe, v=image)
+        return transformer.norm_final_attn(tokens + attended), image, local
+
+
+def _decoder_layer(
+    layer: TwoWayAttentionBlock,
+    tokens: torch.Tensor,
+    image: torch.Tensor,
+    token_pe: torch.Tensor,
+    image_pe: torch.Tensor,
+    guest: int | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run SAM's `TwoWayAttentionBlock`; the token at index `guest` sees all others and is seen by none."""
+    if guest is None:
+        return layer(queries=tokens, keys=image, query_pe=token_pe, key_pe=image_pe)
+    place = torch.arange(tokens.shape[1], device=tokens.device) != guest
+
+    def hosts(x: torch.Tensor) -> torch.Tensor:
+        return x[:, place]
+
+    def join(others: torch.Tensor, one: torch.Tensor) -> torch.Tensor:
+        return torch.cat([others[:, :guest], one, others[:, guest:]], dim=1)
+
+    one = slice(guest, guest + 1)
+    if layer.skip_first_layer_pe:
+        query, value = tokens, tokens
+    else:
+        query, value = tokens + token_pe, tokens
+    attended = join(
+        layer.self_attn(q=hosts(query), k=hosts(query), v=hosts(value)),
+        layer.self_attn(q=query[:, one], k=query, v=value),
+    )
+    # SAM's first layer replaces the tokens, the others add to them
+    tokens = layer.norm1(attended if layer.skip_first_layer_pe else tokens + attended)
+    tokens = layer.norm2(tokens + layer.cross_attn_token_to_image(q=tokens + token_pe, k=image + image_pe, v=image))
+    tokens = layer.norm3(tokens + layer.mlp(tokens))
+    seen = layer.cross_attn_image_to_token(q=image + image_pe, k=hosts(tokens) + hosts(token_pe), v=hosts(tokens))
+    return tokens, layer.norm4(image + seen)

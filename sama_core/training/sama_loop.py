@@ -1,0 +1,275 @@
+"""The training loop of the SAMA modules on a frozen SAM: CPU or GPUs (torchrun), resumable, tasks taking turns."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from sama_core.images import LOW_RES
+from sama_core.model.sam import PromptableSam
+from sama_core.model.sama import Sama, SamaModules, Task
+from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, hq_sam_prompt, to_arrays
+from sama_core.training.sama_config import SamaTrainConfig
+from sama_core.training.sama_losses import matting_loss, segmentation_loss
+from sama_core.training.sample_sheet import write_sheet
+from sama_core.training.samples import ViewSample
+
+
+class Source(Protocol):
+    """Where samples of one task come from."""
+
+    def sample(self, rng: np.random.Generator) -> ViewSample:
+        """Draw a sample; it depends on `rng` alone."""
+        ...
+
+
+class Turns(Dataset):
+    """Samples by number: step by step, process by process; the i-th depends on (seed, i) alone, so that a resumed run
+    sees what it would have seen."""
+
+    def __init__(self, sources: dict[Task, Source], config: SamaTrainConfig, processes: int) -> None:
+        self.sources, self.config, self.processes = sources, config, processes
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.batch * self.processes
+
+    def __getitem__(self, index: int) -> ViewSample:
+        config = self.config
+        step = index // (config.batch * self.processes)
+        task = config.tasks[step % len(config.tasks)]
+        # a task's samples do not depend on whether the other task is trained too: ablations compare on the same data
+        turn = step // len(config.tasks) * config.batch * self.processes + index % (config.batch * self.processes)
+        rng = np.random.default_rng((config.seed, 3, len(task), turn))
+        while True:
+            sample = self.sources[task].sample(rng)
+            if (_low(sample.target) & _low(sample.valid.astype(np.uint8) * 255)).any():
+                return sample
+
+
+def _low(mask: np.ndarray) -> np.ndarray:
+    return cv2.resize(mask, (LOW_RES, LOW_RES), interpolation=cv2.INTER_AREA) > 127
+
+
+def _as_list(samples: list[ViewSample]) -> list[ViewSample]:
+    return samples
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+class SamaTrainer:
+    """One run in one folder: `config.json`, `log.jsonl`, `events.*` (TensorBoard), `last.pt`, `samples/`, and
+    `ema.pt` with the averaged weights at every checkpoint.
+
+    Under torchrun every process trains on samples of its own; gradients are averaged over the processes, and the first
+    process writes.
+
+    Args:
+        sam: the stock model with its weights.
+        sources: of samples, for each task of the configuration.
+        config: the recipe.
+        folder: of the run; a run found there is resumed.
+        device: where to train.
+        start: state of SAMA modules to start from.
+    """
+
+    def __init__(
+        self,
+        sam: PromptableSam,
+        sources: dict[Task, Source],
+        config: SamaTrainConfig,
+        folder: Path,
+        device: torch.device,
+        start: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        self.config, self.folder, self.device, self.sources = config, folder, device, sources
+        self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        self.model = Sama(sam, SamaModules(config.modules, sam.backbone.early_channels))
+        if start is not None:
+            self.model.sama.load_state_dict(start)
+        self.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trained = list(self.model.sama.parameters())
+        self.optimizer = torch.optim.AdamW(self.trained, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.ema = {name: tensor.detach().clone() for name, tensor in self.model.sama.state_dict().items()}
+        self.step = 0
+        if (folder / "last.pt").exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / "last.pt", map_location=self.device, weights_only=True)
+        self.model.sama.load_state_dict(state["modules"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.ema, self.step = state["ema"], state["step"]
+
+    def save(self) -> None:
+        """Write `last.pt` whole or not at all."""
+        state = {
+            "modules": self.model.sama.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema,
+            "step": self.step,
+        }
+        temporary = self.folder / f"last.{os.getpid()}.tmp"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "last.pt")
+
+    def run(self) -> None:
+        """Train to `config.steps`; an interrupt loses at most `config.checkpoint_every` steps."""
+        config = self.config
+        began = time.time()
+        with contextlib.ExitStack() as stack:
+            log, board = None, None
+            if self.rank == 0:
+                from torch.utils.tensorboard import SummaryWriter
+
+                (self.folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+                log = stack.enter_context((self.folder / "log.jsonl").open("a"))
+                board = stack.enter_context(SummaryWriter(str(self.folder), purge_step=self.step + 1))
+            for samples in self._batches():
+                row, logits, prompts = self._train_step(samples)
+                if log is None or board is None:
+                    continue
+                row |= {"step": self.step, "seconds": round(time.time() - began, 1)}
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                for name, value in row.items():
+                    if isinstance(value, float) and name != "seconds":
+                        board.add_scalar(f"{row['task']}/{name}", value, self.step)
+                if self.step % config.sample_every < len(config.tasks):
+                    picture = write_sheet(self.folder / "samples" / f"{self.step:06d}.jpg", samples, logits, prompts)
+                    board.add_image(str(row["task"]), picture, self.step, dataformats="HWC")
+                if self.step % config.checkpoint_every == 0 or self.step == config.steps:
+                    self.save()
+
+    def _batches(self) -> Iterator[list[ViewSample]]:
+        config = self.config
+        turns = Turns(self.sources, config, self.processes)
+        stride = config.batch * self.processes
+        order = [
+            step * stride + self.rank * config.batch + i
+            for step in range(self.step, config.steps)
+            for i in range(config.batch)
+        ]
+        workers = {"num_workers": config.workers}
+        if config.workers:
+            # a forked worker would inherit OpenCV's and OpenMP's locks, held by threads that it has not
+            workers |= {"prefetch_factor": 3, "multiprocessing_context": "spawn", "worker_init_fn": _one_thread}  # type: ignore[dict-item]
+        yield from DataLoader(turns, batch_size=config.batch, sampler=order, collate_fn=_as_list, **workers)  # type: ignore[arg-type]
+
+    def _rate(self) -> float:
+        config = self.config
+        if self.step < config.warmup:
+            return (self.step + 1) / config.warmup
+        if config.schedule == "step":
+            return 1.0 if self.step < config.step_at * config.steps else 0.1
+        return 0.5 * (1 + math.cos(math.pi * (self.step - config.warmup) / max(1, config.steps - config.warmup)))
+
+    def _set_modes(self, task: Task) -> None:
+        """The other task's token and head are frozen, running statistics included."""
+        self.model.train()
+        modules = self.model.sama
+        for name, head in modules.heads.items():
+            head.train(name == task).requires_grad_(name == task)
+            modules.tokens[name].requires_grad_(name == task)
+
+    def _inputs(self, samples: list[ViewSample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised global input B×3×S×S and fine picture B×3×2S×2S, padding at zero."""
+        pixels = torch.from_numpy(np.stack([s.pixels for s in samples])).to(self.device)
+        pixels = pixels.permute(0, 3, 1, 2).float()
+        inside = torch.zeros_like(pixels[:, :1])
+        for i, sample in enumerate(samples):
+            inside[i, :, : sample.height, : sample.width] = 1
+        fine = self.model.sam.standardise(pixels) * inside
+        return nn.functional.avg_pool2d(fine, 2), fine
+
+    def _prompts(self, samples: list[ViewSample]) -> tuple[list[SimulatedPrompt], np.ndarray, np.ndarray, int]:
+        config, size = self.config, self.model.sam.input_size
+        rng = np.random.default_rng((config.seed, 4, self.step, self.rank))
+        truth = np.stack([_low(s.target) for s in samples])
+        known = np.stack([_low(s.valid.astype(np.uint8) * 255) for s in samples])
+        draw = first_prompt if config.prompts == "dialogue" else hq_sam_prompt
+        prompts = [draw(t & k, k, size, rng) for t, k in zip(truth, known, strict=True)]
+        rounds = int(rng.choice(config.extra_rounds)) if config.prompts == "dialogue" else 0
+        return prompts, truth, known, rounds
+
+    def _train_step(self, samples: list[ViewSample]) -> tuple[dict, np.ndarray, list[SimulatedPrompt]]:
+        config, model, sam = self.config, self.model, self.model.sam
+        task: Task = config.tasks[self.step % len(config.tasks)]
+        self._set_modes(task)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * self._rate()
+        x, fine = self._inputs(samples)
+        prompts, truth, known, rounds = self._prompts(samples)
+        rng = np.random.default_rng((config.seed, 5, self.step, self.rank))
+        precise = torch.bfloat16 if config.precision == "bfloat16" else None
+        with torch.autocast(self.device.type, precise, enabled=precise is not None):
+            features = model.encode(x, fine, chunk=config.encoder_chunk)
+            with torch.no_grad():
+                for _ in range(rounds):
+                    stock = sam.decode(features.embedding, *sam.embed_prompts(*self._tensors(prompts))).logits[:, 0]
+                    correct(prompts, stock.float().cpu().numpy(), truth, known, sam.input_size, rng)
+                points, labels, masks, has_mask = self._tensors(prompts)
+                sparse, dense = sam.embed_prompts(points, labels, masks, has_mask)
+                stock = sam.decode(features.embedding, sparse, dense).logits[:, :1]
+            local = model.local_tokens(features)
+            decoded = model.decode(task, features.embedding, local, sparse, dense, stock, points, labels, fine)
+        target = torch.from_numpy(np.stack([s.target for s in samples])).to(self.device).float().unsqueeze(1) / 255
+        valid = torch.from_numpy(np.stack([s.valid for s in samples])).to(self.device).unsqueeze(1)
+        size = target.shape[-2:]
+        logits = nn.functional.interpolate(decoded.logits, size=size, mode="bilinear", align_corners=False)
+        losses = (segmentation_loss if task == "segmentation" else matting_loss)(logits, target, valid)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        self._average_gradients()
+        norm = nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self._average_weights()
+        with torch.no_grad():
+            wrong = ((torch.sigmoid(logits) - target).abs() * valid).sum() / valid.sum().clamp(min=1)
+            before = nn.functional.interpolate(stock.float(), size=size, mode="bilinear", align_corners=False)
+            stock_wrong = ((torch.sigmoid(before) - target).abs() * valid).sum() / valid.sum().clamp(min=1)
+        row = {name: round(value.item(), 5) for name, value in losses.items()}
+        row |= {"mad": round(wrong.item(), 5), "stock_mad": round(stock_wrong.item(), 5), "norm": round(norm.item(), 4)}
+        return row | {"task": task}, torch.sigmoid(logits[:, 0].detach()).cpu().numpy(), prompts
+
+    def _tensors(self, prompts: list[SimulatedPrompt]) -> list[torch.Tensor]:
+        return [torch.from_numpy(array).to(self.device) for array in to_arrays(prompts)]
+
+    def _average_gradients(self) -> None:
+        if self.processes == 1:
+            return
+        # every process trains the same task in a step, so the same parameters have gradients everywhere
+        gradients = [p.grad for p in self.trained if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.processes
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def _average_weights(self) -> None:
+        # a young average would remember the random start
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, tensor in self.model.sama.state_dict().items():
+            if tensor.dtype.is_floating_point:
+                self.ema[name].lerp_(tensor.detach(), 1 - decay)
+            else:
+                self.ema[name].copy_(tensor)
