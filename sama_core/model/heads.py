@@ -72,7 +72,7 @@ class Head(nn.Module):
             features: B×features_dim×128×128.
             token: B×dim, the task's token as the decoder left it.
             prior: B×prior_channels×256×256.
-            detail: B×detail_channels×R×R.
+            detail: B×detail_channels×h×w, resized to the last stage.
 
         Returns:
             B×1×R×R logits, R = 128·2^stages.
@@ -82,7 +82,7 @@ class Head(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             extra = [prior] if prior is not None and number == 0 else []
             if detail is not None and number == len(self.stages) - 1:
-                extra.append(detail)
+                extra.append(F.interpolate(detail, size=x.shape[-2:], mode="bilinear", align_corners=False))
             x = stage(torch.cat([x, *extra], dim=1) if extra else x)
         weights = self.token_mlp(token)
         return torch.einsum("bc,bchw->bhw", weights, x).unsqueeze(1)

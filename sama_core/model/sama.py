@@ -143,23 +143,18 @@ class Sama(nn.Module):
         """
         local = quarter(fine)
         wanted = [m for m in range(QUADRANTS) if reached[m]]
-        views = [x, *(local[:, m] for m in wanted)]
+        overview, *encoded = self.encode_views([x, *(local[:, m] for m in wanted)], chunk)
+        return assemble(overview, dict(zip(wanted, encoded, strict=True)))
+
+    def encode_views(self, views: list[torch.Tensor], chunk: int = QUADRANTS + 1) -> list[Features]:
+        """Encode views of B×3×S×S each, `chunk` of them in a batch, without gradients."""
         encoded: list[Features] = []
         with torch.no_grad():
             for start in range(0, len(views), chunk):
                 group = views[start : start + chunk]
                 features = self.sam.encode(torch.cat(group).contiguous(memory_format=torch.channels_last))
                 encoded += [Features(*pair) for pair in zip(*(f.chunk(len(group)) for f in features), strict=True)]
-        overview = encoded[0]
-        maps = {m: features for m, features in zip(wanted, encoded[1:], strict=True)}
-        if len(wanted) < QUADRANTS:
-            unseen = [stand_in(part) for part in overview]
-            maps |= {m: Features(*(part[:, m] for part in unseen)) for m in range(QUADRANTS) if m not in maps}
-        return ViewFeatures(
-            overview.embedding,
-            torch.stack([maps[m].embedding for m in range(QUADRANTS)], dim=1),
-            torch.stack([maps[m].early for m in range(QUADRANTS)], dim=1),
-        )
+        return encoded
 
     def local_tokens(self, features: ViewFeatures) -> torch.Tensor | None:
         """Local tokens L = F'_P + F_early (Eq. 5-6), B×4×4096×local_dim: all that prompts need of the local views.
@@ -264,6 +259,18 @@ class Sama(nn.Module):
                 image, local = self.sama.adapters[number](image, local, image_pe.expand(batch, -1, -1), local_pe)
         attended = transformer.final_attn_token_to_image(q=tokens + initial, k=image + image_pe, v=image)
         return transformer.norm_final_attn(tokens + attended), image, local
+
+
+def assemble(overview: Features, local: dict[int, Features]) -> ViewFeatures:
+    """Gather the views of a picture; a quadrant that `local` lacks is seen through the global view."""
+    if len(local) < QUADRANTS:
+        unseen = [stand_in(part) for part in overview]
+        local = {m: Features(*(part[:, m] for part in unseen)) for m in range(QUADRANTS)} | local
+    return ViewFeatures(
+        overview.embedding,
+        torch.stack([local[m].embedding for m in range(QUADRANTS)], dim=1),
+        torch.stack([local[m].early for m in range(QUADRANTS)], dim=1),
+    )
 
 
 def _decoder_layer(

@@ -115,9 +115,9 @@ def correct(
 
 
 def hq_sam_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.random.Generator) -> SimulatedPrompt:
-    """Draw a prompt as HQ-SAM's training does (Ke et al. 2023): a tight box, include clicks, or a noisy mask, uniformly.
+    """Draw a prompt as HQ-SAM's training does (Ke et al. 2023): tight box, include clicks or noisy mask, uniformly.
 
-    HQ-SAM clicks ten times; here it is one to ten. Its noise sits where the mask's coarse version differs from the mask.
+    HQ-SAM clicks ten times; here it is one to ten. Its noise sits where the coarse mask differs from the mask.
 
     Args:
         target, valid: 256×256 bool.
