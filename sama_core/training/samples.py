@@ -1,0 +1,269 @@
+"""Training samples of SAMA: one object of a photo with its coverage, or a composite with its alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from sama_core.errors import ConfigError, DatasetError
+from sama_core.training import procedural, pseudo_alpha
+from sama_core.training.compositing import (
+    Grain,
+    Layer,
+    Window,
+    background_window,
+    composite,
+    extend_colours,
+    match_light,
+    object_window,
+    sharpen,
+)
+from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, recolour
+
+#: Kinds of matting sample and how often each is taken. The first two need pseudo-alphas; without them, or for want of
+#: a photo that has one, the drawn kinds take their share.
+MATTING_MIX = {"in_place": 0.15, "moved": 0.2, "drawn_in_place": 0.2, "drawn": 0.37, "drawn_blob": 0.08}
+#: Share of the frame that an object takes up in a matting sample.
+_OBJECT_SHARE = (0.08, 0.6)
+#: A matting target holds at least this share of (nearly) opaque pixels, for prompts are put there.
+_MIN_OPAQUE = 0.004
+_OPAQUE = 0.95
+#: A sample is tried so many times before the source gives up.
+_TRIES = 40
+
+
+@dataclass(frozen=True)
+class ViewSample:
+    """A picture and the target of one task.
+
+    Attributes:
+        pixels: F×F×3 uint8 sRGB, F = 2 × the backbone's input size: the fine picture from which the four local views
+            are cut; 0 beyond `height` and `width`.
+        height, width: rows and columns of `pixels` that show the photo; the rest, right and bottom, is padding.
+        target: T×T uint8 over the same padded frame, coverage (segmentation) or alpha (matting) × 255; T divides F.
+        valid: T×T bool, False where the target is unknown (void) or padding.
+        task: "segmentation" or "matting".
+    """
+
+    pixels: np.ndarray
+    height: int
+    width: int
+    target: np.ndarray
+    valid: np.ndarray
+    task: str
+
+
+class Source(Protocol):
+    """Anything that makes samples from a random state."""
+
+    def sample(self, rng: np.random.Generator) -> ViewSample:
+        """Make one sample."""
+        ...
+
+
+def sample_at(source: Source, seed: int, index: int) -> ViewSample:
+    """Sample number `index` of the stream that `seed` names: the same whatever was drawn before, in any process."""
+    return source.sample(np.random.default_rng((seed, index)))
+
+
+class SegmentationSource:
+    """Objects of photos with masks, as annotated.
+
+    Half of the samples show the whole photo (long side = fine_size), the others are scaled by 0.75..1.9 of that and
+    cropped around a point of the object.
+
+    Args:
+        entries: photos to draw from, each as often as any other.
+        fine_size: F of `ViewSample`, pixels.
+        target_size: T, a divisor of F.
+
+    Raises:
+        DatasetError: no entries.
+        ConfigError: sizes that do not divide.
+    """
+
+    def __init__(self, entries: list[Entry], fine_size: int = 1024, target_size: int = 512) -> None:
+        _check(entries, fine_size, target_size)
+        self._entries, self._fine, self._target = entries, fine_size, target_size
+
+    def sample(self, rng: np.random.Generator) -> ViewSample:
+        """Cut one sample.
+
+        Raises:
+            DatasetError: forty photos in a row had no usable object.
+        """
+        for _ in range(_TRIES):
+            entry = self._entries[rng.integers(len(self._entries))]
+            objects = load_objects(entry)
+            if objects:
+                mask, valid = objects[rng.integers(len(objects))]
+                made = self._cut(load_rgb(entry.image), mask, valid, rng)
+                if made is not None:
+                    return made
+        raise _no_sample()
+
+    def _cut(self, rgb: np.ndarray, mask: np.ndarray, valid: np.ndarray, rng: np.random.Generator) -> ViewSample | None:
+        height, width = mask.shape
+        scale = self._fine / max(height, width)
+        if rng.random() < 0.5:
+            scale *= float(np.exp(rng.uniform(np.log(0.75), np.log(1.9))))
+        shown_h, shown_w = (min(self._fine, max(1, round(side * scale))) for side in (height, width))
+        ys, xs = np.nonzero(mask)
+        pick = rng.integers(len(ys))
+        left = np.clip(xs[pick] - shown_w / scale * rng.uniform(0.2, 0.8), 0, max(0.0, width - shown_w / scale))
+        top = np.clip(ys[pick] - shown_h / scale * rng.uniform(0.2, 0.8), 0, max(0.0, height - shown_h / scale))
+        window = Window(scale, float(left), float(top), shown_h, shown_w, bool(rng.random() < 0.5))
+        coverage = window.show(mask.astype(np.float32), cv2.INTER_LINEAR)
+        if coverage.sum() < 0.25 * len(ys) * scale * scale or coverage.mean() < MIN_SHARE:
+            return None
+        known = window.show(valid.astype(np.float32), cv2.INTER_LINEAR)
+        picture = recolour(window.show(rgb), rng)
+        return _padded(np.rint(picture).astype(np.uint8), coverage, known, self._fine, self._target, "segmentation")
+
+
+class MattingSource:
+    """Photos with an alpha: pseudo-alphas in place and moved, and drawn alphas over photos (see `MATTING_MIX`).
+
+    Args:
+        entries: photos with masks, as foregrounds and backgrounds.
+        alphas: folder of pseudo-alphas as `sama_core.training.pseudo_alpha` writes it, or None for drawn alphas only.
+        fine_size: F of `ViewSample`, pixels.
+        target_size: T, a divisor of F.
+
+    Raises:
+        DatasetError: no entries.
+        ConfigError: sizes that do not divide.
+    """
+
+    def __init__(
+        self, entries: list[Entry], alphas: Path | None = None, fine_size: int = 1024, target_size: int = 512
+    ) -> None:
+        _check(entries, fine_size, target_size)
+        self._entries, self._fine, self._target = entries, fine_size, target_size
+        self._alphas = {} if alphas is None else {e: alphas for e in entries if pseudo_alpha.is_stored(alphas, e)}
+        self._matted = list(self._alphas)
+        self._grain = Grain()
+        mix = {kind: share for kind, share in MATTING_MIX.items() if self._matted or kind.startswith("drawn")}
+        self._kinds = list(mix)
+        self._shares = np.array(list(mix.values())) / sum(mix.values())
+
+    def sample(self, rng: np.random.Generator) -> ViewSample:
+        """Make one sample.
+
+        Raises:
+            DatasetError: forty photos in a row gave nothing usable.
+        """
+        for _ in range(_TRIES):
+            kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
+            made = self._make(kind, rng)
+            if made is not None:
+                return made
+        raise _no_sample()
+
+    def _make(self, kind: str, rng: np.random.Generator) -> ViewSample | None:
+        pool = self._entries if kind.startswith("drawn") else self._matted
+        entry = pool[rng.integers(len(pool))]
+        photo = load_rgb(entry.image)
+        stored = None if kind.startswith("drawn") else pseudo_alpha.read(self._alphas[entry], entry)
+        mask = self._mask(entry, rng) if stored is None else (stored.alpha > 0.5).astype(np.uint8)
+        if mask is None or mask.mean() < MIN_SHARE:
+            return None
+        window = object_window(mask, self._fine, _OBJECT_SHARE, kind.endswith("in_place"), rng)
+        if stored is not None and kind == "in_place":
+            alpha = np.clip(window.show(stored.alpha), 0, 1)
+            return self._finish(sharpen(window.show(photo), rng.uniform(0, 0.8), 1.5), alpha, rng)
+        if stored is not None:
+            layer = Layer(window.show(stored.colour), np.clip(window.show(stored.alpha, outside="zero"), 0, 1))
+        elif kind == "drawn_blob":
+            layer = Layer(window.show(photo), procedural.blob(window.height, window.width, rng))
+        else:
+            layer = self._shape(photo, mask, window)
+        if layer.alpha.mean() < MIN_SHARE:
+            return None
+        textured = self._textured(layer.colour, rng)
+        layer = Layer(textured, layer.alpha)
+        if kind.startswith("drawn"):
+            kinds = list(procedural.KINDS)
+            shares = np.array(list(procedural.KINDS.values()))
+            layer = kinds[rng.choice(len(kinds), p=shares / shares.sum())](layer, rng)
+        if kind == "drawn_in_place":
+            background = self._textured(window.show(photo), rng)
+        else:
+            background = self._background(layer.alpha.shape, rng)
+            if rng.random() < 0.6:
+                layer = match_light(layer, background, rng.uniform(0.2, 0.9))
+        return self._finish(composite(layer, background), layer.alpha, rng)
+
+    @staticmethod
+    def _mask(entry: Entry, rng: np.random.Generator) -> np.ndarray | None:
+        objects = load_objects(entry)
+        return objects[rng.integers(len(objects))][0] if objects else None
+
+    @staticmethod
+    def _shape(rgb: np.ndarray, mask: np.ndarray, window: Window) -> Layer:
+        """An object as a shape for drawn alphas: its outline smooth, its colours carried outwards."""
+        inner = cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0
+        colour = extend_colours(rgb, inner if inner.any() else mask > 0)
+        blurred = window.show(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0), outside="zero")
+        # the blurred edge rises by 0.4 in a photo pixel; two fine pixels are wanted
+        return Layer(window.show(colour), np.clip((blurred - 0.5) * max(window.scale, 1) * 1.25 + 0.5, 0, 1))
+
+    def _background(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        entry = self._entries[rng.integers(len(self._entries))]
+        photo = load_rgb(entry.image)
+        shown = background_window((photo.shape[0], photo.shape[1]), shape[0], shape[1], rng).show(photo)
+        if rng.random() < 0.35:
+            return cv2.GaussianBlur(shown, (0, 0), float(np.exp(rng.uniform(np.log(1.0), np.log(10.0)))))
+        return self._textured(shown, rng)
+
+    def _textured(self, shown: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Give an enlarged photo back some of the crispness that a photo of this size has."""
+        crisp = sharpen(shown, rng.uniform(0.2, 1.2), rng.uniform(1.0, 2.0))
+        return self._grain.add(crisp, rng.uniform(0, 7), rng) if rng.random() < 0.7 else crisp
+
+    def _finish(self, picture: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> ViewSample | None:
+        if rng.random() < 0.3:
+            # the lens blurs the finished picture, and with it the alpha that would be measured in it
+            sigma = float(rng.uniform(0.4, 1.4))
+            picture, alpha = (cv2.GaussianBlur(array, (0, 0), sigma) for array in (picture, alpha))
+        if rng.random() < 0.6:
+            picture = self._grain.add(picture, rng.uniform(0, 6), rng)
+        picture = recolour(picture, rng)
+        made = _padded(
+            np.rint(picture).astype(np.uint8), alpha, np.ones_like(alpha), self._fine, self._target, "matting"
+        )
+        return made if (made.target >= _OPAQUE * 255).mean() >= _MIN_OPAQUE else None
+
+
+def _padded(
+    picture: np.ndarray, coverage: np.ndarray, known: np.ndarray, fine: int, target: int, task: str
+) -> ViewSample:
+    height, width = coverage.shape
+    pixels = np.zeros((fine, fine, 3), np.uint8)
+    pixels[:height, :width] = picture
+
+    def low(array: np.ndarray) -> np.ndarray:
+        canvas = np.zeros((fine, fine), np.float32)
+        canvas[:height, :width] = array
+        return cv2.resize(canvas, (target, target), interpolation=cv2.INTER_AREA)
+
+    return ViewSample(
+        pixels, height, width, np.rint(np.clip(low(coverage), 0, 1) * 255).astype(np.uint8), low(known) > 0.99, task
+    )
+
+
+def _check(entries: list[Entry], fine_size: int, target_size: int) -> None:
+    if not entries:
+        raise DatasetError("There are no photos to make samples from: name a data folder whose split.csv lists some.")
+    if target_size < 1 or fine_size % target_size:
+        raise ConfigError(
+            f"The target size must divide the fine size {fine_size}, not {target_size}: use {fine_size // 2}."
+        )
+
+
+def _no_sample() -> DatasetError:
+    return DatasetError(f"{_TRIES} photos in a row gave no usable object: check the masks of the data folder.")
