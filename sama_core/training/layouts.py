@@ -19,7 +19,7 @@ from sama_core.errors import DatasetError
 
 Kind = Literal["mask", "alpha"]
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -387,7 +387,7 @@ def _files(folder: Path | None) -> dict[str, Path]:
         return {}
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in files:
             raise DatasetError(
@@ -455,7 +455,7 @@ def _listed_names(path: Path) -> set[str]:
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         if line.strip():
             name = line.strip().replace("\\", "/").rsplit("/", 1)[-1]
-            names.add(name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in _SUFFIXES else name)
+            names.add(name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in PICTURE_SUFFIXES else name)
     return names
 
 

@@ -101,28 +101,10 @@ class SegmentationSource:
             objects = load_objects(entry)
             if objects:
                 mask, valid = objects[rng.integers(len(objects))]
-                made = self._cut(load_rgb(entry.image), mask, valid, rng)
+                made = cut_object(load_rgb(entry.image), mask, valid, self._fine, self._target, rng)
                 if made is not None:
                     return made
         raise _no_sample()
-
-    def _cut(self, rgb: np.ndarray, mask: np.ndarray, valid: np.ndarray, rng: np.random.Generator) -> ViewSample | None:
-        height, width = mask.shape
-        scale = self._fine / max(height, width)
-        if rng.random() < 0.5:
-            scale *= float(np.exp(rng.uniform(np.log(0.75), np.log(1.9))))
-        shown_h, shown_w = (min(self._fine, max(1, round(side * scale))) for side in (height, width))
-        ys, xs = np.nonzero(mask)
-        pick = rng.integers(len(ys))
-        left = np.clip(xs[pick] - shown_w / scale * rng.uniform(0.2, 0.8), 0, max(0.0, width - shown_w / scale))
-        top = np.clip(ys[pick] - shown_h / scale * rng.uniform(0.2, 0.8), 0, max(0.0, height - shown_h / scale))
-        window = Window(scale, float(left), float(top), shown_h, shown_w, bool(rng.random() < 0.5))
-        coverage = window.show(mask.astype(np.float32), cv2.INTER_LINEAR)
-        if coverage.sum() < 0.25 * len(ys) * scale * scale or coverage.mean() < MIN_SHARE:
-            return None
-        known = window.show(valid.astype(np.float32), cv2.INTER_LINEAR)
-        picture = recolour(window.show(rgb), rng)
-        return _padded(np.rint(picture).astype(np.uint8), coverage, known, self._fine, self._target, "segmentation")
 
 
 class MattingSource:
@@ -233,15 +215,53 @@ class MattingSource:
         if rng.random() < 0.6:
             picture = self._grain.add(picture, rng.uniform(0, 6), rng)
         picture = recolour(picture, rng)
-        made = _padded(
+        made = padded_sample(
             np.rint(picture).astype(np.uint8), alpha, np.ones_like(alpha), self._fine, self._target, "matting"
         )
         return made if (made.target >= _OPAQUE * 255).mean() >= _MIN_OPAQUE else None
 
 
-def _padded(
+def cut_object(
+    rgb: np.ndarray,
+    coverage: np.ndarray,
+    valid: np.ndarray,
+    fine_size: int,
+    target_size: int,
+    rng: np.random.Generator,
+) -> ViewSample | None:
+    """Frame one object of a photo as a segmentation sample: in half of them the whole photo, else a crop around it.
+
+    Args:
+        rgb: H×W×3 uint8 sRGB.
+        coverage: H×W, 0..1, not all zero.
+        valid: H×W, 0 where the annotation is void, else 1.
+        fine_size, target_size: F and T of `ViewSample`.
+
+    Returns:
+        None when too little of the object is in the frame.
+    """
+    height, width = coverage.shape
+    scale = fine_size / max(height, width)
+    if rng.random() < 0.5:
+        scale *= float(np.exp(rng.uniform(np.log(0.75), np.log(1.9))))
+    shown_h, shown_w = (min(fine_size, max(1, round(side * scale))) for side in (height, width))
+    ys, xs = np.nonzero(coverage)
+    pick = rng.integers(len(ys))
+    left = np.clip(xs[pick] - shown_w / scale * rng.uniform(0.2, 0.8), 0, max(0.0, width - shown_w / scale))
+    top = np.clip(ys[pick] - shown_h / scale * rng.uniform(0.2, 0.8), 0, max(0.0, height - shown_h / scale))
+    window = Window(scale, float(left), float(top), shown_h, shown_w, bool(rng.random() < 0.5))
+    shown = window.show(coverage.astype(np.float32), cv2.INTER_LINEAR)
+    if shown.sum() < 0.25 * len(ys) * scale * scale or shown.mean() < MIN_SHARE:
+        return None
+    known = window.show(valid.astype(np.float32), cv2.INTER_LINEAR)
+    picture = recolour(window.show(rgb), rng)
+    return padded_sample(np.rint(picture).astype(np.uint8), shown, known, fine_size, target_size, "segmentation")
+
+
+def padded_sample(
     picture: np.ndarray, coverage: np.ndarray, known: np.ndarray, fine: int, target: int, task: str
 ) -> ViewSample:
+    """Pad a picture (at most fine×fine×3 uint8), its coverage and what is known of it (0..1 each) to a sample."""
     height, width = coverage.shape
     pixels = np.zeros((fine, fine, 3), np.uint8)
     pixels[:height, :width] = picture
@@ -259,6 +279,15 @@ def _padded(
 def _check(entries: list[Entry], fine_size: int, target_size: int) -> None:
     if not entries:
         raise DatasetError("There are no photos to make samples from: name a data folder whose split.csv lists some.")
+    check_sizes(fine_size, target_size)
+
+
+def check_sizes(fine_size: int, target_size: int) -> None:
+    """See that targets of one size fit pictures of the other.
+
+    Raises:
+        ConfigError: they do not divide.
+    """
     if target_size < 1 or fine_size % target_size:
         raise ConfigError(
             f"The target size must divide the fine size {fine_size}, not {target_size}: use {fine_size // 2}."
