@@ -25,7 +25,7 @@ from installer.gimps import Profile
 from installer.manifest import Environment, Manifest, remove_tree
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
-_ENGINES_OWN = {"run", "logs", "cache", "install.json"}
+_ENGINES_OWN = {"run", "logs", "cache", "weights", "install.json"}
 _UPDATE_BYTES = GIB // 2
 
 

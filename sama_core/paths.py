@@ -53,6 +53,11 @@ def cache_dir() -> Path:
     return home() / "cache"
 
 
+def weights_dir() -> Path:
+    """Weight files that do not come with the package: SAM's checkpoints and their SAMA adapters."""
+    return home() / "weights"
+
+
 def log_file() -> Path:
     """The engine's log."""
     return home() / "logs" / "engine.log"

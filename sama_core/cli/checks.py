@@ -119,12 +119,12 @@ def check_weights() -> Iterator[Check]:
     for model in MODELS.values():
         name = f"Model {model.name}"
         if not model.weights.is_file():
-            yield Check(name, False, f"{model.weights} is missing", REINSTALL)
-        elif model.sha256 and file_sha256(model.weights) != model.sha256:
-            yield Check(name, False, f"{model.weights} is damaged: its checksum is wrong", REINSTALL)
+            absent = f"{model.weights} is missing" if model.bundled else "its weights are not here; it is optional"
+            yield Check(name, not model.bundled, absent, model.remedy)
+        elif file_sha256(model.weights) != model.sha256:
+            yield Check(name, False, f"{model.weights} is damaged: its checksum is wrong", model.remedy)
         else:
-            size = model.weights.stat().st_size / 1e6
-            yield Check(name, True, f"{size:.1f} MB, {'checksum right' if model.sha256 else 'no checksum recorded'}")
+            yield Check(name, True, f"{model.weights.stat().st_size / 1e6:.1f} MB, checksum right")
 
 
 def check_home() -> Iterator[Check]:

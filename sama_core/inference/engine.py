@@ -24,7 +24,6 @@ from sama_core.model import registry
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.prompts import REGION_LOGIT, Prompt
-from sama_core.weights.files import file_sha256, load_weights
 
 __all__ = ["Answer", "Engine"]
 
@@ -58,13 +57,9 @@ class Engine:
         cache: EmbeddingCache | None = None,
         weights: Path | None = None,
     ) -> None:
-        about = registry.info(model)
         self._device = devices.choose(device)
         self.model_name = model
-        path = weights or about.weights
-        self._network = registry.build(model)
-        load_weights(self._network, path, "" if weights else about.sha256)
-        self._weights_hash = file_sha256(path)
+        self._network, self._weights_hash = registry.load(model, weights)
         self._network.eval().requires_grad_(False)
         self._network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._cache = EmbeddingCache(paths.cache_dir() / "embeddings") if cache is None else cache
