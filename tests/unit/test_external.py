@@ -61,7 +61,7 @@ def mattes(tmp_path):
 
 @pytest.fixture
 def foregrounds(tmp_path):
-    alpha = disc()
+    alpha = (disc() > 0.5).astype(np.float32)
     # what lies outside a foreground is anything: here a green that must not be seen
     colour = np.where(alpha[..., None] > 0, np.array(RED), np.array((0, 255, 0)))
     save(tmp_path / "D646/Train/FG/1.png", colour)
