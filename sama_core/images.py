@@ -63,30 +63,30 @@ class Frame:
         low[:height, :width] = np.asarray(small, np.float32) / 255
         return low
 
-    def sample_rows(self, low_res: np.ndarray, start: int, stop: int, height: int, width: int) -> np.ndarray:
+    def sample_rows(self, grid: np.ndarray, start: int, stop: int, height: int, width: int) -> np.ndarray:
         """Bilinearly sample a decoder map over rows `start`..`stop` of the image drawn at `height` × `width`.
 
         Args:
-            low_res: 256×256 float32 over the padded model input.
+            grid: R×R float32 over the padded model input; R is 256 for SAM's decoder.
             height, width: size of the picture to fill, any scale of the original; rows are its rows.
 
         Returns:
             (stop − start) × width float32.
         """
-        scale = LOW_RES / self.size
+        scale = len(grid) / self.size
         x = (np.arange(width, dtype=np.float32) + 0.5) * (self.input_width * scale / width) - 0.5
         y = (np.arange(start, stop, dtype=np.float32) + 0.5) * (self.input_height * scale / height) - 0.5
-        x0, x1, wx = _neighbours(x)
-        y0, y1, wy = _neighbours(y)
-        # only the few decoder rows that this band touches are widened
+        x0, x1, wx = _neighbours(x, len(grid))
+        y0, y1, wy = _neighbours(y, len(grid))
+        # only the few grid rows that this band touches are widened
         first, last = int(y0[0]), int(y1[-1]) + 1
-        band = low_res[first:last]
+        band = grid[first:last]
         wide = band[:, x0] * (1 - wx) + band[:, x1] * wx
         return wide[y0 - first] * (1 - wy[:, None]) + wide[y1 - first] * wy[:, None]
 
 
-def _neighbours(position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    position = np.clip(position, 0, LOW_RES - 1)
+def _neighbours(position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    position = np.clip(position, 0, count - 1)
     lower = np.floor(position).astype(np.intp)
-    upper = np.minimum(lower + 1, LOW_RES - 1)
+    upper = np.minimum(lower + 1, count - 1)
     return lower, upper, (position - lower).astype(np.float32)

@@ -29,11 +29,11 @@ class EmbeddingCache:
 
     Args:
         folder: where files `KEY.safetensors` go; made when needed. None keeps embeddings in RAM only.
-        ram_entries: how many stay in RAM (about 5 MB each for `lite`).
+        ram_entries: how many stay in RAM (a view each; about 2.5 MB for `lite`).
         disk_bytes: cap on the folder; the least recently used files go first.
     """
 
-    def __init__(self, folder: Path | None, ram_entries: int = 8, disk_bytes: int = 512 * 2**20) -> None:
+    def __init__(self, folder: Path | None, ram_entries: int = 40, disk_bytes: int = 512 * 2**20) -> None:
         self.folder, self.ram_entries, self.disk_bytes = folder, ram_entries, disk_bytes
         self._ram: OrderedDict[str, Features] = OrderedDict()
 
@@ -111,5 +111,5 @@ class EmbeddingCache:
 
 
 def to_cpu(features: Features) -> Features:
-    """Copy features to contiguous float32 CPU tensors, the form in which they are kept."""
-    return Features(*(tensor.detach().to("cpu", torch.float32).contiguous() for tensor in features))
+    """Copy features to contiguous float16 CPU tensors, the form in which they are kept."""
+    return Features(*(tensor.detach().to("cpu", torch.float16).contiguous() for tensor in features))

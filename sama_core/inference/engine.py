@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,27 +14,42 @@ import torch
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
 from sama_core.image_id import image_id as name_of
-from sama_core.images import LOW_RES, PREPROCESSING_VERSION, Frame
+from sama_core.images import PREPROCESSING_VERSION, Frame
 from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer, Progress, no_progress
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
-from sama_core.inference.upsampling import select_alpha
-from sama_core.model import registry
+from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
+from sama_core.inference.upsampling import head_matte, select_alpha
 from sama_core.model.backbones.base import Features
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
-from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.model.sama import Task
+from sama_core.model.views import QUADRANTS
+from sama_core.prompts import Prompt
 
 __all__ = ["Answer", "Engine"]
 
 
 T = TypeVar("T")
+MatteMethod = Literal["head", "closed-form"]
+#: The bundled model, whose matting head serves models that have none.
+STAND_IN = "lite"
 
 
-class _Current(NamedTuple):
-    rgb: np.ndarray
+class _Current:
+    """The image that prompts are about."""
+
+    def __init__(self, rgb: np.ndarray, name: str, frame: Frame, fine_frame: Frame) -> None:
+        self.rgb, self.name, self.frame, self.fine_frame = rgb, name, frame, fine_frame
+        self.views: dict[int, Features] = {}
+        self.fine: np.ndarray | None = None
+
+
+class _Prediction(NamedTuple):
+    """A network's answer: R×R float32 logits, the frame they lie in, and whether a head of SAMA gave them."""
+
+    logits: np.ndarray
     frame: Frame
-    features: Features
+    from_head: bool
 
 
 class Engine:
@@ -45,6 +60,8 @@ class Engine:
         device: auto, cpu, cuda or mps.
         cache: where embeddings are kept; None makes one in the product's cache folder.
         weights: a weight file to use instead of the model's own.
+        adapter: a SAMA adapter file to use instead of the model's own.
+        local_views: "reached" encodes the quadrants that the object reaches, "all" encodes all four.
 
     Raises:
         UnknownModel, WeightsError, DeviceError.
@@ -56,18 +73,20 @@ class Engine:
         device: str = "auto",
         cache: EmbeddingCache | None = None,
         weights: Path | None = None,
+        adapter: Path | None = None,
+        local_views: Literal["reached", "all"] = "reached",
     ) -> None:
         self._device = devices.choose(device)
         self.model_name = model
-        self._network, self._weights_hash = registry.load(model, weights)
-        self._network.eval().requires_grad_(False)
-        self._network.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._predictor = Predictor(model, weights, adapter)
+        self._predictor.to(self._device)
+        self._local_views = local_views
         self._cache = EmbeddingCache(paths.cache_dir() / "embeddings") if cache is None else cache
         self._current: _Current | None = None
-        self._current_id = ""
         self._notes: list[str] = []
         self._encode_seconds = 0.0
         self._used = self._device
+        self._matting_stand_in: Engine | None = None
         #: how many images the network has encoded; cache hits do not count
         self.encodes = 0
 
@@ -100,162 +119,204 @@ class Engine:
             raise InvalidImage("The picture must be H×W×3 values of 8 bits. Convert it to RGB first.")
         name = image_id or name_of(rgb)
         self._notes, self._encode_seconds = [], 0.0
-        if self._current is not None and name == self._current_id:
-            return name
-        began = time.perf_counter()
-        frame = Frame(rgb.shape[0], rgb.shape[1], self._network.input_size)
-        key = self._cache.key(name, self.model_name, self._weights_hash, PREPROCESSING_VERSION)
-        features = self._cache.get(key)
-        if features is None:
-            progress(0.0, "Looking at the picture")
-            small = torch.from_numpy(frame.shrink(rgb).astype(np.float32)).permute(2, 0, 1).unsqueeze(0)
-            features = to_cpu(self._compute(lambda device: self._encode(small.to(device))))
-            self.encodes += 1
-            self._cache.put(key, features)
-        self._current, self._current_id = _Current(rgb, frame, features), name
-        self._encode_seconds = time.perf_counter() - began
+        if self._current is None or name != self._current.name:
+            began = time.perf_counter()
+            size = rgb.shape[:2]
+            current = _Current(rgb, name, self._predictor.frame(*size), self._predictor.fine_frame(*size))
+            self._look(current, [OVERVIEW], lambda: progress(0.0, "Looking at the picture"))
+            self._current = current
+            self._encode_seconds = time.perf_counter() - began
         return name
 
     def select(self, prompt: Prompt, progress: Progress = no_progress) -> Answer:
         """Answer a prompt with a selection: alpha is soft only along the object's edge.
 
+        The segmentation head answers; without SAMA modules stock SAM does, with a note.
+
         Raises:
             InvalidImage: no image was set.
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        answer = self._predict(current, prompt, progress)
+        prediction, answer = self._predict(current, prompt, "segmentation", progress)
         began = time.perf_counter()
         answer.alpha = select_alpha(
-            current.frame,
-            answer.low_res_logits,
-            current.rgb,
-            lambda done, text: progress(0.4 + 0.6 * done, text),
+            prediction.frame, prediction.logits, current.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
         )
         answer.seconds["refine"] = time.perf_counter() - began
         return answer
 
-    def matte(self, prompt: Prompt, decontaminate: bool = False, progress: Progress = no_progress) -> Answer:
-        """Answer a prompt with a matte: closed-form matting in a band around the mask's edge.
+    def matte(
+        self,
+        prompt: Prompt,
+        decontaminate: bool = False,
+        progress: Progress = no_progress,
+        method: MatteMethod = "head",
+    ) -> Answer:
+        """Answer a prompt with a matte.
 
         Args:
             decontaminate: also estimate foreground colours (`Answer.foreground`).
+            method: "head" asks SAMA's matting head (a model without SAMA modules hands its mask to that of `lite`,
+                with a note); "closed-form" solves closed-form matting in a band around stock SAM's edge.
 
         Raises:
             InvalidImage: no image was set.
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        answer = self._predict(current, prompt, progress)
+        prediction, answer = self._predict(current, prompt, "matting" if method == "head" else None, progress)
         began = time.perf_counter()
         progress(0.3, "Preparing the matte")
-        numba_cache.prepare()
-        from sama_core.inference.foreground import decontaminate as clean_colours
-        from sama_core.inference.matting import matte_alpha
-
         end = 0.7 if decontaminate else 1.0
-        answer.alpha = matte_alpha(
-            current.frame,
-            answer.low_res_logits,
+        refine = head_matte
+        if not prediction.from_head:
+            numba_cache.prepare()
+            from sama_core.inference.matting import matte_alpha as refine
+        answer.alpha = refine(
+            prediction.frame,
+            prediction.logits,
             current.rgb,
             lambda done, text: progress(0.3 + (end - 0.3) * done, text),
         )
         answer.seconds["refine"] = time.perf_counter() - began
         if decontaminate:
             began = time.perf_counter()
+            numba_cache.prepare()
+            from sama_core.inference.foreground import decontaminate as clean_colours
+
             answer.foreground = clean_colours(
                 current.rgb, answer.alpha, lambda done, text: progress(0.7 + 0.3 * done, text)
             )
             answer.seconds["foreground"] = time.perf_counter() - began
         return answer
 
-    def predict_logits(self, prompt: Prompt) -> tuple[np.ndarray, float]:
-        """Low-resolution answer alone: 256×256 float32 logits and the estimated IoU (for evaluation)."""
-        current = self._require_image()
-        answer = self._predict(current, prompt, no_progress)
-        return answer.low_res_logits, answer.score
+    def predict_logits(self, prompt: Prompt, task: Task | None = None) -> tuple[np.ndarray, float]:
+        """A network's answer before it meets the photo's resolution (for evaluation).
+
+        Args:
+            task: whose head answers, R×R float32 logits; None is stock SAM, 256×256.
+
+        Returns:
+            The logits and stock SAM's estimate of its IoU.
+        """
+        prediction, answer = self._predict(self._require_image(), prompt, task, no_progress)
+        return prediction.logits, answer.score
 
     def _require_image(self) -> _Current:
         if self._current is None:
             raise InvalidImage("No picture has been given yet. Call set_image first.")
         return self._current
 
-    def _encode(self, small: torch.Tensor) -> Features:
-        x = self._network.normalise(small).contiguous(memory_format=torch.channels_last)
-        return self._network.encode(x)
+    def _look(self, current: _Current, views: list[int], announce: Callable[[], None]) -> None:
+        """Make sure that these views of the image are encoded, from the caches where they are there."""
+        predictor = self._predictor
+        keys = {
+            view: self._cache.key(
+                current.name, self.model_name, predictor.weights_hash, PREPROCESSING_VERSION, view, predictor.fine_views
+            )
+            for view in views
+            if view not in current.views
+        }
+        missing = []
+        for view, key in keys.items():
+            kept = self._cache.get(key)
+            if kept is None:
+                missing.append(view)
+            else:
+                current.views[view] = kept
+        if not missing:
+            return
+        announce()
+        fine = self._fine(current)
+        for group in [missing] if self._used.type != "cpu" else [[view] for view in missing]:
+            encoded = self._compute(lambda device, group=group: predictor.encode(current.rgb, fine, group, device))
+            for view, features in encoded.items():
+                current.views[view] = to_cpu(features)
+                self._cache.put(keys[view], current.views[view])
+        self.encodes += OVERVIEW in missing
 
-    def _predict(self, current: _Current, prompt: Prompt, progress: Progress) -> Answer:
-        frame = current.frame
-        prompt = prompt.validated(frame.height, frame.width)
+    def _fine(self, current: _Current) -> np.ndarray:
+        if current.fine is None:
+            current.fine = self._predictor.fine_picture(current.rgb)
+        return current.fine
+
+    def _predict(
+        self, current: _Current, prompt: Prompt, task: Task | None, progress: Progress
+    ) -> tuple[_Prediction, Answer]:
+        predictor = self._predictor
+        prompt = prompt.validated(current.frame.height, current.frame.width)
+        tensors = PromptTensors(prompt, current.frame)
         began = time.perf_counter()
         progress(0.2, "Finding the object")
-        logits, score = self._compute(lambda device: self._decode(current, prompt, device))
-        if not (logits[: self._rows(frame), : self._columns(frame)] > 0).any():
+        stock = self._compute(lambda device: predictor.stock(current.views[OVERVIEW], tensors, device))
+        if task is None:
+            prediction = _Prediction(stock.logits, current.frame, False)
+        elif predictor.sama is not None:
+            prediction = self._ask_head(current, tensors, stock, task, progress)
+        elif task == "matting":
+            prediction = self._borrow_matting_head(current, prompt, stock, progress)
+        else:
+            self._notes.append(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
+            prediction = _Prediction(stock.logits, current.frame, False)
+        if not self._finds_something(prediction):
             self._notes.append(
                 "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
             )
-        return Answer(
+        return prediction, Answer(
             alpha=np.empty((0, 0), np.uint8),
-            score=score,
-            low_res_logits=logits,
+            score=stock.score,
+            low_res_logits=stock.logits,
             notes=list(dict.fromkeys(self._notes)),
             seconds={"encode": self._encode_seconds, "decode": time.perf_counter() - began},
             device=self.device,
         )
 
     @staticmethod
-    def _rows(frame: Frame) -> int:
-        return max(1, round(frame.input_height * LOW_RES / frame.size))
-
-    @staticmethod
-    def _columns(frame: Frame) -> int:
-        return max(1, round(frame.input_width * LOW_RES / frame.size))
-
-    def _decode(self, current: _Current, prompt: Prompt, device: torch.device) -> tuple[np.ndarray, float]:
-        frame = current.frame
-        embedding = current.features.embedding.to(device)
-        sparse_points = frame.to_input(np.asarray(prompt.points)).reshape(-1, 2)
-        labels = np.asarray(prompt.labels)
-        box = None if prompt.box is None else frame.to_input(np.asarray(prompt.box).reshape(2, 2))
-        logits = prompt.low_res_logits
-        if logits is None and prompt.mask is not None:
-            logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
-        # A user's clicks came one after the other, each correcting the answer before; the model was trained on such
-        # dialogues, so they are replayed. Decoding is cheap.
-        first = 1 if box is None and logits is None else 0
-        counts = range(min(first, len(labels)), len(labels) + 1) if prompt.low_res_logits is None else [len(labels)]
-        score = 0.0
-        for count in counts:
-            logits, score = self._decode_once(embedding, sparse_points[:count], labels[:count], box, logits, device)
-        assert isinstance(logits, np.ndarray)
-        return logits, score
-
-    def _decode_once(
-        self,
-        embedding: torch.Tensor,
-        points: np.ndarray,
-        labels: np.ndarray,
-        box: np.ndarray | None,
-        logits: np.ndarray | None,
-        device: torch.device,
-    ) -> tuple[np.ndarray, float]:
-        corners = np.zeros((1, 2), np.float32) if box is None else box
-        corner_labels = [PAD] if box is None else [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
-        mask = np.zeros((LOW_RES, LOW_RES), np.float32) if logits is None else logits
-        prompt = self._network.embed_prompts(
-            torch.from_numpy(np.concatenate([points, corners])[None]).to(device),
-            torch.from_numpy(np.concatenate([labels, corner_labels])[None].astype(np.int64)).to(device),
-            torch.from_numpy(np.asarray(mask, np.float32)[None, None]).to(device),
-            torch.tensor([logits is not None], device=device),
+    def _finds_something(prediction: _Prediction) -> bool:
+        frame, logits = prediction.frame, prediction.logits
+        rows, columns = (
+            max(1, round(side * len(logits) / frame.size)) for side in (frame.input_height, frame.input_width)
         )
-        decoded = self._network.decode(embedding, *prompt)
-        return decoded.logits[0, 0].float().cpu().numpy(), float(decoded.iou[0, 0].float().clamp(0, 1))
+        return bool((logits[:rows, :columns] > 0).any())
+
+    def _ask_head(
+        self, current: _Current, prompt: PromptTensors, stock: StockAnswer, task: Task, progress: Progress
+    ) -> _Prediction:
+        predictor = self._predictor
+        reached = list(range(QUADRANTS)) if self._local_views == "all" else predictor.quadrants(stock.logits)
+        began = time.perf_counter()
+        self._look(current, reached, lambda: progress(0.25, "Looking closer"))
+        self._encode_seconds += time.perf_counter() - began
+        fine = self._fine(current)
+        views = {view: current.views[view] for view in [OVERVIEW, *reached]}
+        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device))
+        return _Prediction(logits, current.fine_frame if predictor.fine_views else current.frame, True)
+
+    def _borrow_matting_head(
+        self, current: _Current, prompt: Prompt, stock: StockAnswer, progress: Progress
+    ) -> _Prediction:
+        """Feed stock SAM's mask as a mask prompt to the bundled model's matting head."""
+        if self._matting_stand_in is None:
+            self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
+        helper = self._matting_stand_in
+        if helper._predictor.sama is None:
+            self._notes.append(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
+            return _Prediction(stock.logits, current.frame, False)
+        helper.set_image(current.rgb, image_id=current.name)
+        theirs = helper._require_image()
+        tensors = PromptTensors(prompt, theirs.frame)
+        given = StockAnswer(stock.logits, stock.score, stock.logits)
+        self._notes.append(
+            f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
+        )
+        return helper._ask_head(theirs, tensors, given, "matting", progress)
 
     def _compute(self, work: Callable[[torch.device], T]) -> T:
         """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note."""
         for attempt in devices.attempts(self._device):
             try:
-                self._network.to(attempt.device)
+                self._predictor.to(attempt.device)
                 with torch.inference_mode(), self._precision(attempt):
                     result = work(attempt.device)
             except (RuntimeError, MemoryError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage, sparse
 
-from sama_core.images import LOW_RES, Frame
+from sama_core.images import Frame
 from sama_core.inference.answer import Progress, no_progress
 from sama_core.inference.tiles import tiles_over
 from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
@@ -36,7 +36,8 @@ def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pro
     photo's size.
 
     Args:
-        logits: 256×256 float32.
+        frame: how the photo lies under the logits.
+        logits: R×R float32.
         rgb: H×W×3 uint8.
 
     Returns:
@@ -46,14 +47,14 @@ def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pro
     side = min(max(full), _FIRST_SIDE)
     height, width = fit_size(*full, side)
     mask = probability(frame, logits, height, width)
-    unknown = unknown_band(mask, band_reach(mask))
+    unknown = unknown_band(mask, band_reach(mask, len(logits)))
     # the band's area grows with the square of the scale
     scale = np.sqrt(MAX_UNKNOWN / max(1, int(unknown.sum())))
     wanted = fit_size(*full, max(64, int(side * min(scale, _LARGEST_SIDE / side))))
     if wanted != (height, width):
         height, width = wanted
         mask = probability(frame, logits, height, width)
-        unknown = unknown_band(mask, band_reach(mask))
+        unknown = unknown_band(mask, band_reach(mask, len(logits)))
     small = shrink(rgb, height, width)
     alpha = closed_form(small, mask, unknown, lambda done, text: progress(0.8 * done, text))
     if (height, width) == full:
@@ -80,11 +81,14 @@ def unknown_band(mask: np.ndarray, reach: float) -> np.ndarray:
     return (distance <= reach) | (uncertain & (distance <= _DOUBT * reach))
 
 
-def band_reach(mask: np.ndarray) -> float:
+def band_reach(mask: np.ndarray, grid: int) -> float:
     """Half width of the band, in pixels of `mask`: what the decoder's grid cannot resolve, and hair in proportion
-    to the object."""
+    to the object.
+
+    `grid` is the side of the logits from which the mask was drawn.
+    """
     height, width = mask.shape
-    cell = max(height, width) / LOW_RES
+    cell = max(height, width) / grid
     return 2 * cell + 0.008 * float(np.sqrt((mask > 0.5).sum()))
 
 

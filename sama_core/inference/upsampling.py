@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from sama_core.images import LOW_RES, Frame
+from sama_core.images import Frame
 from sama_core.inference.answer import Progress, no_progress
 
 #: Rows handled at once: memory is bounded by the band, not by the picture.
@@ -148,20 +148,35 @@ def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pr
     """A selection at full resolution whose edge follows the photo: guided upsampling of the model's mask.
 
     Args:
-        logits: 256×256 float32.
+        frame: how the photo lies under the logits.
+        logits: R×R float32.
         rgb: H×W×3 uint8.
 
     Returns:
         H×W uint8.
     """
+    return _guided_alpha(frame, logits, rgb, _STEEPNESS, progress)
+
+
+def head_matte(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """The matting head's alpha at full resolution: guided upsampling that leaves its softness as it is.
+
+    Args and returns as for `select_alpha`.
+    """
+    return _guided_alpha(frame, logits, rgb, 1.0, progress)
+
+
+def _guided_alpha(
+    frame: Frame, logits: np.ndarray, rgb: np.ndarray, steepness: float, progress: Progress
+) -> np.ndarray:
     height, width = fit_size(rgb.shape[0], rgb.shape[1], _FIT_SIDE)
     mask = probability(frame, logits, height, width)
-    radius = max(1, round(_RADIUS_CELLS * max(height, width) / LOW_RES))
+    radius = max(1, round(_RADIUS_CELLS * max(height, width) / len(logits)))
     active = _grow((mask > _SURE) & (mask < 1 - _SURE) | edge_of(mask > 0.5), 2 * radius)
     guide = shrink(rgb, height, width).astype(np.float32) / 255
     fitted = fit_guided(guide, mask, radius, _EPSILON, active)
     # a selection has a crisp edge: without this a glow as wide as the decoder's cells surrounds the object
-    steep = LinearMatte(_STEEPNESS * fitted.gain, _STEEPNESS * (fitted.offset - 0.5) + 0.5, active, fitted.base)
+    steep = LinearMatte(steepness * fitted.gain, steepness * (fitted.offset - 0.5) + 0.5, active, fitted.base)
     return apply_linear(steep, rgb, progress)
 
 

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from sama_core.images import LOW_RES
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import Sama, SamaModules, Task
+from sama_core.model.views import enlarge_input
 from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, hq_sam_prompt, to_arrays
 from sama_core.training.sama_config import SamaTrainConfig
 from sama_core.training.sama_losses import matting_loss, segmentation_loss
@@ -198,7 +199,8 @@ class SamaTrainer:
         for i, sample in enumerate(samples):
             inside[i, :, : sample.height, : sample.width] = 1
         fine = self.model.sam.standardise(pixels) * inside
-        return nn.functional.avg_pool2d(fine, 2), fine
+        x = nn.functional.avg_pool2d(fine, 2)
+        return x, fine if self.config.modules.fine_views else enlarge_input(x)
 
     def _prompts(self, samples: list[ViewSample]) -> tuple[list[SimulatedPrompt], np.ndarray, np.ndarray, int]:
         config, size = self.config, self.model.sam.input_size

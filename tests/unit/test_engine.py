@@ -7,7 +7,10 @@ from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.model import registry
-from sama_core.weights.files import save_weights
+from sama_core.model.sama import SamaModules
+from sama_core.model.sama_config import LITE
+from sama_core.weights.adapter import save_adapter
+from sama_core.weights.files import file_sha256, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +21,21 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def adapter(weights, tmp_path_factory):
+    """SAMA modules whose heads say something other than stock SAM."""
+    torch.manual_seed(4)
+    modules = SamaModules(LITE, registry.build("lite").backbone.early_channels)
+    for head in modules.heads.values():
+        torch.nn.init.normal_(head.token_mlp[-1].weight, std=0.05)  # type: ignore[index, union-attr]
+    path = tmp_path_factory.mktemp("adapter") / "random.safetensors"
+    save_adapter(modules, path, "lite", file_sha256(weights), {})
+    return path
+
+
 @pytest.fixture
-def engine(weights):
-    return Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
+def engine(weights, adapter):
+    return Engine(device="cpu", cache=EmbeddingCache(None), weights=weights, adapter=adapter)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +115,62 @@ def test_clicks_are_replayed_as_the_dialogue_they_were(engine, photo):
     np.testing.assert_array_equal(at_once, logits)
 
 
+def test_each_task_has_a_head_of_its_own(engine, photo):
+    engine.set_image(photo)
+    prompt = Prompt([(100, 60)], [1])
+    stock, _ = engine.predict_logits(prompt)
+    answers = [engine.predict_logits(prompt, task)[0] for task in ("segmentation", "matting")]
+    assert stock.shape == (256, 256)
+    assert [answer.shape for answer in answers] == [(512, 512)] * 2
+    assert np.abs(answers[0] - answers[1]).max() > 1e-3
+    small = answers[0].reshape(256, 2, 256, 2).mean((1, 3))
+    assert np.abs(small - stock).max() > 1e-3
+
+
+def test_local_views_are_encoded_once_and_only_where_the_object_is(weights, adapter, photo, tmp_path):
+    cache = EmbeddingCache(tmp_path)
+    engine = Engine(device="cpu", cache=cache, weights=weights, adapter=adapter, local_views="all")
+    engine.set_image(photo)
+    assert len(list(tmp_path.iterdir())) == 1
+    first = engine.matte(Prompt([(100, 60)], [1])).alpha
+    assert len(list(tmp_path.iterdir())) == 5
+    times = {path: path.stat().st_ctime_ns for path in tmp_path.iterdir()}
+    engine.set_image(np.zeros_like(photo))
+    engine.set_image(photo)
+    np.testing.assert_array_equal(engine.matte(Prompt([(100, 60)], [1])).alpha, first)
+    assert {path: path.stat().st_ctime_ns for path in times} == times
+
+
+def test_quadrants_are_reached_by_the_mask_and_a_margin(engine):
+    logits = np.full((256, 256), -8.0, np.float32)
+    logits[20:60, 20:60] = 5
+    assert engine._predictor.quadrants(logits) == [0]
+    logits[20:60, 100:124] = 5
+    assert engine._predictor.quadrants(logits) == [0, 1]
+    logits[200, 10] = 5
+    assert engine._predictor.quadrants(logits) == [0, 1, 2]
+
+
+def test_closed_form_matting_remains_an_option(engine, photo):
+    engine.set_image(photo)
+    prompt = Prompt(box=(20, 20, 180, 100))
+    by_head, solved = (engine.matte(prompt, method=method).alpha for method in ("head", "closed-form"))
+    assert (by_head != solved).any()
+
+
+def test_a_model_without_sama_modules_says_who_answered(weights, photo):
+    engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
+    engine.set_image(photo)
+    assert any("stock SAM" in note for note in engine.select(Prompt([(100, 60)], [1])).notes)
+    engine.set_image(photo)
+    assert any("matting head" in note for note in engine.matte(Prompt([(100, 60)], [1])).notes)
+
+
+def test_an_adapter_of_other_weights_is_refused(adapter):
+    with pytest.raises(WeightsError, match="other weights"):
+        Engine(device="cpu", cache=EmbeddingCache(None), adapter=adapter)
+
+
 def test_progress_rises_and_may_cancel(engine, photo):
     seen = []
     engine.set_image(photo, lambda fraction, text: seen.append((fraction, text)))
@@ -174,7 +245,7 @@ def test_out_of_memory_falls_back_and_says_so(engine, photo, monkeypatch, failur
     pretend = PretendGpu(failures)
     monkeypatch.setattr(devices, "attempts", pretend)
     engine.set_image(photo)
-    monkeypatch.setattr(engine, "_decode_once", pretend.decode(engine._decode_once))
+    monkeypatch.setattr(engine._predictor, "stock", pretend.decode(engine._predictor.stock))
     answer = engine.select(Prompt([(100, 60)], [1]))
     assert len(answer.notes) == len(notes)
     assert all(words in note for words, note in zip(notes, answer.notes, strict=True))
@@ -184,7 +255,7 @@ def test_memory_that_is_short_everywhere_is_an_error_with_a_remedy(engine, photo
     pretend = PretendGpu(99)
     monkeypatch.setattr(devices, "attempts", pretend)
     engine.set_image(photo)
-    monkeypatch.setattr(engine, "_decode_once", pretend.decode(engine._decode_once))
+    monkeypatch.setattr(engine._predictor, "stock", pretend.decode(engine._predictor.stock))
     with pytest.raises(DeviceError, match="not enough memory"):
         engine.select(Prompt([(100, 60)], [1]))
 

@@ -1,0 +1,211 @@
+"""A network on pictures and prompts as they are: from pixels to features, from a prompt to logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from sama_core.images import LOW_RES, Frame
+from sama_core.model import registry
+from sama_core.model.backbones.base import Features
+from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
+from sama_core.model.sama import Sama, Task, assemble
+from sama_core.model.views import QUADRANTS, enlarge_input
+from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.weights.adapter import load_adapter
+
+#: The views of a picture by number: the global one, then the local ones in the order of `model.views`.
+OVERVIEW = -1
+#: A local view matters from this stock logit on, within this many cells of the decoder's grid around its quadrant.
+_REACH_LOGIT, _REACH_MARGIN = -2.0, 8
+
+
+class PromptTensors:
+    """A validated prompt in model-input coordinates, on the CPU.
+
+    Attributes:
+        points: N×2 float32, labels: N int64.
+        box: 2×2 float32 corners, or None.
+        logits: 256×256 float32 mask prompt, or None.
+    """
+
+    def __init__(self, prompt: Prompt, frame: Frame) -> None:
+        self.points = frame.to_input(np.asarray(prompt.points)).reshape(-1, 2)
+        self.labels = np.asarray(prompt.labels, np.int64)
+        self.box = None if prompt.box is None else frame.to_input(np.asarray(prompt.box).reshape(2, 2))
+        self.logits = prompt.low_res_logits
+        if self.logits is None and prompt.mask is not None:
+            self.logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
+        self.answered = prompt.low_res_logits is not None
+
+    def first(self, count: int, logits: np.ndarray | None, device: torch.device) -> list[torch.Tensor]:
+        """The prompt with its first `count` clicks and a mask prompt, as `PromptableSam.embed_prompts` takes it."""
+        corners = np.zeros((1, 2), np.float32) if self.box is None else self.box
+        corner_labels = [PAD] if self.box is None else [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT]
+        mask = np.zeros((LOW_RES, LOW_RES), np.float32) if logits is None else logits
+        return [
+            torch.from_numpy(np.concatenate([self.points[:count], corners])[None]).to(device),
+            torch.from_numpy(np.concatenate([self.labels[:count], corner_labels])[None].astype(np.int64)).to(device),
+            torch.from_numpy(np.asarray(mask, np.float32)[None, None]).to(device),
+            torch.tensor([logits is not None], device=device),
+        ]
+
+
+class StockAnswer(NamedTuple):
+    """What stock SAM answers.
+
+    Attributes:
+        logits: 256×256 float32.
+        score: its own estimate of the answer's IoU, 0..1.
+        before: the mask prompt of the last decoding, 256×256 float32, or None.
+    """
+
+    logits: np.ndarray
+    score: float
+    before: np.ndarray | None
+
+
+class Predictor:
+    """A SAM with or without SAMA modules.
+
+    Args:
+        model: a name of the registry.
+        weights: a file to use instead of the model's own.
+        adapter: a SAMA adapter file to use instead of the model's own.
+
+    Raises:
+        UnknownModel, WeightsError.
+    """
+
+    def __init__(self, model: str, weights: Path | None = None, adapter: Path | None = None) -> None:
+        about = registry.info(model)
+        self.sam, self.weights_hash = registry.load(model, weights)
+        self.sam.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.sama: Sama | None = None
+        # a model's own adapter belongs to the model's own weights
+        path = adapter or (about.adapter if weights is None and about.adapter.is_file() else None)
+        if path is not None:
+            modules, _ = load_adapter(path, self.sam.backbone.early_channels, model, self.weights_hash)
+            self.sama = Sama(self.sam, modules).eval().requires_grad_(False)
+            self.sama.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def to(self, device: torch.device) -> None:
+        """Move the network."""
+        (self.sam if self.sama is None else self.sama).to(device)
+
+    def frame(self, height: int, width: int) -> Frame:
+        """How a picture lies in the model input."""
+        return Frame(height, width, self.sam.input_size)
+
+    def fine_frame(self, height: int, width: int) -> Frame:
+        """How a picture lies in the fine picture, at twice the model's resolution."""
+        return Frame(height, width, 2 * self.sam.input_size)
+
+    def fine_picture(self, rgb: np.ndarray) -> np.ndarray:
+        """What of H×W×3 uint8 the local views and the heads see: h×w×3 uint8, without padding."""
+        fine = self.fine_frame if self.fine_views else self.frame
+        return fine(*rgb.shape[:2]).shrink(rgb)
+
+    @property
+    def fine_views(self) -> bool:
+        """Whether local views show more than the model input does."""
+        return self.sama is None or self.sama.config.fine_views
+
+    def encode(self, rgb: np.ndarray, fine: np.ndarray, views: list[int], device: torch.device) -> dict[int, Features]:
+        """Encode views of a picture in one batch.
+
+        Args:
+            rgb: H×W×3 uint8.
+            fine: what `fine_picture` gave.
+            views: OVERVIEW, or quadrants 0-3.
+        """
+        size = self.sam.input_size
+        inputs = []
+        if OVERVIEW in views:
+            small = self._tensor(self.frame(*rgb.shape[:2]).shrink(rgb), device)
+            inputs.append(self.sam.normalise(small))
+        padded = None
+        for view in views:
+            if view != OVERVIEW:
+                padded = self._fine_input(fine, device) if padded is None else padded
+                top, left = divmod(view, 2)
+                inputs.append(padded[..., top * size : (top + 1) * size, left * size : (left + 1) * size])
+        ordered = sorted(views, key=lambda view: view != OVERVIEW)
+        batch = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
+        features = self.sam.encode(batch)
+        return {view: Features(*(part[i : i + 1] for part in features)) for i, view in enumerate(ordered)}
+
+    def _fine_input(self, fine: np.ndarray, device: torch.device) -> torch.Tensor:
+        if not self.fine_views:
+            return enlarge_input(self.sam.normalise(self._tensor(fine, device)))
+        pixels = self.sam.standardise(self._tensor(fine, device))
+        side = 2 * self.sam.input_size
+        return torch.nn.functional.pad(pixels, (0, side - pixels.shape[-1], 0, side - pixels.shape[-2]))
+
+    @staticmethod
+    def _tensor(rgb: np.ndarray, device: torch.device) -> torch.Tensor:
+        return torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1).unsqueeze(0).to(device)
+
+    def stock(self, overview: Features, prompt: PromptTensors, device: torch.device) -> StockAnswer:
+        """Stock SAM's answer.
+
+        A user's clicks came one after the other, each correcting the answer before, so they are replayed; decoding is
+        cheap.
+        """
+        embedding = overview.embedding.to(device).float()
+        logits, before, score = prompt.logits, prompt.logits, 0.0
+        first = 1 if prompt.box is None and logits is None else 0
+        count = len(prompt.labels)
+        for number in range(min(first, count), count + 1) if not prompt.answered else [count]:
+            before = logits
+            decoded = self.sam.decode(embedding, *self.sam.embed_prompts(*prompt.first(number, before, device)))
+            logits = decoded.logits[0, 0].float().cpu().numpy()
+            score = float(decoded.iou[0, 0].float().clamp(0, 1))
+        assert logits is not None
+        return StockAnswer(logits, score, before)
+
+    def quadrants(self, logits: np.ndarray) -> list[int]:
+        """The quadrants that stock SAM's 256×256 answer reaches, with a margin: the local views worth encoding."""
+        near = logits > _REACH_LOGIT
+        half, margin = LOW_RES // 2, _REACH_MARGIN
+        spans = (slice(0, half + margin), slice(half - margin, LOW_RES))
+        return [m for m in range(QUADRANTS) if near[spans[m // 2], spans[m % 2]].any()]
+
+    def answer(
+        self,
+        task: Task,
+        views: dict[int, Features],
+        fine: np.ndarray,
+        prompt: PromptTensors,
+        stock: StockAnswer,
+        device: torch.device,
+    ) -> np.ndarray:
+        """A SAMA head's answer: R×R float32 logits.
+
+        Args:
+            views: the overview and the quadrants that were encoded; the others are seen through the overview.
+            fine: what `fine_picture` gave.
+            stock: what stock SAM answered to this prompt.
+        """
+        sama = self.sama
+        assert sama is not None, "callers look whether there are SAMA modules"
+        here = {view: Features(*(part.to(device).float() for part in views[view])) for view in views}
+        overview = here.pop(OVERVIEW)
+        features = assemble(overview, here)
+        points, labels, mask, has_mask = prompt.first(len(prompt.labels), stock.before, device)
+        sparse, dense = self.sam.embed_prompts(points, labels, mask, has_mask)
+        decoded = sama.decode(
+            task,
+            features.embedding,
+            sama.local_tokens(features),
+            sparse,
+            dense,
+            torch.from_numpy(stock.logits)[None, None].to(device),
+            points,
+            labels,
+            self._fine_input(fine, device).contiguous(memory_format=torch.channels_last),
+        )
+        return decoded.logits[0, 0].float().cpu().numpy()
