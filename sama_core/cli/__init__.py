@@ -20,6 +20,7 @@ VERBS = {
     "matte": "click on a thing in a photo and write its cut-out or alpha matte",
     "serve": "run the engine that GIMP talks to, in the foreground",
     "doctor": "check that everything is in place, and say what to do where it is not",
+    "info": "say what a model is made of, how large SAMA is beside SAM, and where the files are",
     "train": "train a model on a folder of photos and masks",
     "evaluate": "measure a model",
 }

@@ -1,0 +1,61 @@
+"""How many parameters a model's parts have, without building or loading them for real."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sama_core.model import registry
+from sama_core.model.sam import PromptableSam
+from sama_core.model.sama import SamaModules
+from sama_core.model.sama_config import SamaConfig
+
+
+def count_sam(name: str) -> dict[str, int]:
+    """Parameters of the frozen SAM by part; `prompt maps` are the bundled model's own addition.
+
+    Raises:
+        UnknownModel: there is no model of that name.
+    """
+    model = _on_meta(name)
+    parts = {
+        "image encoder": model.backbone,
+        "prompt encoder": model.prompt_encoder,
+        "mask decoder": model.mask_decoder,
+        "prompt maps": model.prompt_maps,
+    }
+    return {part: _count(module) for part, module in parts.items() if isinstance(module, nn.Module)}
+
+
+def count_sama(name: str, config: SamaConfig) -> dict[str, int]:
+    """Parameters that SAMA adds to a model, by module; the parts add up to all of them.
+
+    Raises:
+        UnknownModel: there is no model of that name.
+    """
+    early_channels = _on_meta(name).backbone.early_channels
+    with torch.device("meta"):
+        modules = SamaModules(config, early_channels)
+    parts = {}
+    if modules.mvle is not None:
+        parts["MVLE"] = _count(modules.mvle)
+    if modules.early is not None:
+        parts["early features"] = _count(modules.early)
+    for number, adapter in enumerate(modules.adapters, start=1):
+        parts[f"Local-Adapter {number}"] = _count(adapter)
+    parts["tokens"] = _count(modules.tokens)
+    for task, head in modules.heads.items():
+        parts[f"{task} head"] = _count(head)
+    if modules.detail is not None:
+        parts["detail branch"] = _count(modules.detail)
+    parts["norms, projections"] = _count(modules) - sum(parts.values())
+    return parts
+
+
+def _on_meta(name: str) -> PromptableSam:
+    with torch.device("meta"):
+        return registry.build(name)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
