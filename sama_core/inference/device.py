@@ -41,16 +41,29 @@ def choose(requested: str = "auto") -> torch.device:
 
 
 def attempts(device: torch.device) -> Iterator[Attempt]:
-    """The ways to compute on `device`, best first: full precision, half precision, then the CPU."""
-    yield Attempt(device, None, None)
+    """The ways to compute on `device`, best first: its own precision, half precision, then the CPU.
+
+    A CPU with bfloat16 arithmetic computes in it (the modules were trained in it); everything else begins in float32.
+    """
+    on_cpu = torch.bfloat16 if has_bfloat16() else None
     if device.type == "cpu":
+        yield Attempt(device, on_cpu, None)
         return
+    yield Attempt(device, None, None)
     name = device.type.upper()
     yield Attempt(device, torch.float16, f"The {name} device ran out of memory: computed in half precision.")
     yield Attempt(
         torch.device("cpu"),
-        None,
+        on_cpu,
         f"The {name} device ran out of memory: computed on the CPU, which is slower.",
+    )
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16 itself; where it is emulated, float32 is faster."""
+    # torch asks the processor under these names, which not all of its versions have
+    return any(
+        getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
 
 

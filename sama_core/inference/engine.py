@@ -91,6 +91,15 @@ class Engine:
         self.encodes = 0
 
     @property
+    def frame(self) -> Frame:
+        """How the image lies under stock SAM's logits.
+
+        Raises:
+            InvalidImage: no image was set.
+        """
+        return self._require_image().frame
+
+    @property
     def device(self) -> str:
         """The device that computed last: cpu, cuda or mps."""
         return self._used.type
