@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="clean the background's colour from the cut-out's edge (default: yes)",
     )
+    parser.add_argument(
+        "--method",
+        choices=("head", "closed-form"),
+        default="head",
+        help="SAMA's matting head, or closed-form matting around the mask's edge (default: head)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
 
     clean = args.decontaminate and not args.alpha_only
     result = prompting.answer(
-        args, lambda engine, prompt, progress: engine.matte(prompt, decontaminate=clean, progress=progress)
+        args,
+        lambda engine, prompt, progress: engine.matte(
+            prompt, decontaminate=clean, progress=progress, method=args.method
+        ),
     )
     answer, image = result.answer, result.image
     if args.alpha_only:

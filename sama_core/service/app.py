@@ -170,7 +170,7 @@ class EngineApp:
         engine.set_image(rgb, progress=encoding, image_id=asked.image)
         if verb == "select":
             return engine.select(prompt, progress=answering)
-        return engine.matte(prompt, decontaminate=asked.decontaminate, progress=answering)
+        return engine.matte(prompt, decontaminate=asked.decontaminate, progress=answering, method=asked.method)
 
     async def _shutdown(self, _: Request) -> Response:
         self._stop()

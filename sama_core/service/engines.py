@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,13 @@ class EngineLike(Protocol):
         """Return a soft selection."""
         ...
 
-    def matte(self, prompt: Prompt, decontaminate: bool = False, progress: Progress = ...) -> Answer:
+    def matte(
+        self,
+        prompt: Prompt,
+        decontaminate: bool = False,
+        progress: Progress = ...,
+        method: Literal["head", "closed-form"] = ...,
+    ) -> Answer:
         """Return an alpha matte."""
         ...
 

@@ -7,7 +7,7 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STREAM_TYPE = "application/x-sama-stream"
 
 _ID = re.compile(r"[0-9a-f]{64}")
-_FIELDS = frozenset({"image", "model", "points", "labels", "box", "mask", "decontaminate"})
+_FIELDS = frozenset({"image", "model", "points", "labels", "box", "mask", "decontaminate", "method"})
 
 
 class RequestError(SamaError):
@@ -76,6 +76,7 @@ class JobRequest:
     box: tuple[float, ...] | None
     has_mask: bool
     decontaminate: bool
+    method: Literal["head", "closed-form"]
 
     def prompt(self, mask: np.ndarray | None, height: int, width: int) -> Prompt:
         """Return the prompt, validated against an image of that size.
@@ -122,6 +123,7 @@ def parse_job(line: bytes) -> JobRequest:
         box=None if box is None else _numbers(box, "box", 4),
         has_mask=_flag(fields, "mask"),
         decontaminate=_flag(fields, "decontaminate"),
+        method=_method(fields.get("method", "head")),
     )
 
 
@@ -148,6 +150,12 @@ def _label(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1):
         raise InvalidPrompt("A label must be 1 (include) or 0 (exclude).")
     return value
+
+
+def _method(value: object) -> Literal["head", "closed-form"]:
+    if value == "head" or value == "closed-form":
+        return value
+    raise malformed("'method' must be “head” or “closed-form”.")
 
 
 def _flag(fields: dict[str, Any], name: str) -> bool:

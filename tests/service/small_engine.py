@@ -62,8 +62,10 @@ class SmallEngine:
             alpha = alpha + 100 * prompt.mask
         return answer(alpha % 256)
 
-    def matte(self, prompt, decontaminate=False, progress=lambda *_: None):
+    def matte(self, prompt, decontaminate=False, progress=lambda *_: None, method="head"):
         matte = self.select(prompt, progress)
+        if method == "closed-form":
+            matte.alpha = 255 - matte.alpha
         if decontaminate:
             matte.foreground = 255 - self.rgb
         return matte

@@ -81,6 +81,12 @@ def test_matte_answers_foreground_only_when_asked(engine, picture):
     assert full.payload == expected_alpha(picture, 1) + (255 - picture).tobytes()
 
 
+def test_the_method_of_a_matte_reaches_the_engine(engine, picture):
+    name = engine.upload(picture)
+    answer = engine.job("matte", image=name, model="small", method="closed-form", **CLICK)
+    assert answer.payload == (255 - np.frombuffer(expected_alpha(picture, 1), np.uint8)).tobytes()
+
+
 def test_box_and_mask_reach_the_engine(engine, picture):
     mask = np.zeros((30, 40), np.uint8)
     mask[5:9, 6:20] = 200
@@ -129,6 +135,7 @@ def test_several_requests_on_one_connection(engine, picture):
         ({**CLICK, "model": 5}, 400, "malformed"),
         ({**CLICK, "colour": "red"}, 400, "malformed"),
         ({**CLICK, "decontaminate": 1}, 400, "malformed"),
+        ({**CLICK, "method": "magic"}, 400, "malformed"),
         ({**CLICK, "mask": True}, 400, "malformed"),
         ({}, 422, "invalid_prompt"),
         ({"points": [[1, 1]], "labels": [0]}, 422, "invalid_prompt"),
