@@ -38,25 +38,26 @@ class Head(nn.Module):
         features_dim: channels of the features.
         channels: of the stages; the side of the output is 128·2^len(channels).
         prior_channels: of the maps joined to the first stage (256×256).
-        detail_channels: of the picture's own features, joined to the last stage.
+        detail_channels: of maps of the picture itself, joined to the last stage.
+        polish: further convolutions at the last resolution.
     """
 
     def __init__(
-        self, dim: int, features_dim: int, channels: tuple[int, ...], prior_channels: int, detail_channels: int
+        self,
+        dim: int,
+        features_dim: int,
+        channels: tuple[int, ...],
+        prior_channels: int,
+        detail_channels: int,
+        polish: int = 0,
     ) -> None:
         super().__init__()
         widths = [features_dim, *channels]
         joined = [0] * len(channels)
         joined[0] += prior_channels
         joined[-1] += detail_channels
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(widths[i] + joined[i], widths[i + 1], 3, padding=1, bias=False),
-                nn.BatchNorm2d(widths[i + 1]),
-                nn.GELU(),
-            )
-            for i in range(len(channels))
-        )
+        self.stages = nn.ModuleList(_block(widths[i] + joined[i], widths[i + 1]) for i in range(len(channels)))
+        self.polish = nn.Sequential(*(_block(widths[-1], widths[-1]) for _ in range(polish)))
         self.token_mlp = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, channels[-1]))
 
     def forward(
@@ -85,4 +86,8 @@ class Head(nn.Module):
                 extra.append(F.interpolate(detail, size=x.shape[-2:], mode="bilinear", align_corners=False))
             x = stage(torch.cat([x, *extra], dim=1) if extra else x)
         weights = self.token_mlp(token)
-        return torch.einsum("bc,bchw->bhw", weights, x).unsqueeze(1)
+        return torch.einsum("bc,bchw->bhw", weights, self.polish(x)).unsqueeze(1)
+
+
+def _block(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.GELU())

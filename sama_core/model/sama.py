@@ -14,6 +14,7 @@ from torch import nn
 
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Features
+from sama_core.model.guided_filter import guided_filter
 from sama_core.model.heads import DetailBranch, Head
 from sama_core.model.local_adapter import LocalAdapter
 from sama_core.model.mvle import Mvle
@@ -27,6 +28,9 @@ TASKS: tuple[Task, ...] = ("segmentation", "matting")
 
 #: IoU token and four mask tokens: SAM's own, ahead of all others.
 _SAM_TOKENS = 5
+#: Stock masks are sharpened before the guided filter spreads them along edges, and its result is steepened; chosen on
+#: photos with known alpha.
+_SHARPER, _STEEPER, _GUIDE_EPSILON, _LEAST = 3.0, 2.0, 1e-5, 0.004
 #: Stock logits are squashed before a head sees them: their size says little beyond this.
 _PRIOR_SCALE = 4.0
 
@@ -89,7 +93,14 @@ class SamaModules(nn.Module):
         self.detail = DetailBranch(c.detail_channels) if c.detail_channels else None
         self.heads = nn.ModuleDict(
             {
-                task: Head(EMBED_DIM, c.local_dim, c.head_channels, 3 if c.mask_prior else 0, c.detail_channels)
+                task: Head(
+                    EMBED_DIM,
+                    c.local_dim,
+                    c.head_channels,
+                    3 if c.mask_prior else 0,
+                    c.detail_channels + bool(c.guided_radius),
+                    c.head_polish,
+                )
                 for task in TASKS
             }
         )
@@ -189,7 +200,7 @@ class Sama(nn.Module):
             sparse, dense: what `PromptableSam.embed_prompts` gave.
             stock_logits: B×1×256×256, stock SAM's answer to the same prompt; needed with `residual` or `mask_prior`.
             points, labels: the prompt itself in model-input pixels; needed with `mask_prior`.
-            fine: B×3×2S×2S normalised fine picture; needed with `detail_channels`.
+            fine: B×3×2S×2S normalised fine picture; needed with `detail_channels` or `guided_radius`.
         """
         hidden, image, local = self._transform(task, embedding, local, sparse, dense)
         modules, config = self.sama, self.config
@@ -207,13 +218,21 @@ class Sama(nn.Module):
         if modules.detail is not None:
             assert fine is not None
             detail = modules.detail(fine)
+        start = None
+        if config.residual or config.guided_radius:
+            assert stock_logits is not None
+            side = 2 * GRID * 2 ** len(config.head_channels)
+            start = F.interpolate(stock_logits.float(), size=side, mode="bilinear", align_corners=False)
+            if config.guided_radius:
+                assert fine is not None
+                guided = follow_edges(start, fine, config.guided_radius)
+                drawn = 2 * guided - 1
+                start = torch.logit(guided)
+                detail = drawn if detail is None else torch.cat([F.interpolate(detail, size=side), drawn], dim=1)
         head = modules.heads[task]
         logits = head(features, hidden[:, _SAM_TOKENS], prior, detail).float()
-        if config.residual:
-            assert stock_logits is not None
-            logits = logits + F.interpolate(
-                stock_logits.float(), size=logits.shape[-2:], mode="bilinear", align_corners=False
-            )
+        if config.residual and start is not None:
+            logits = logits + start
         return SamaDecoded(logits, hidden, image)
 
     def sam_logits(self, decoded: SamaDecoded) -> torch.Tensor:
@@ -259,6 +278,24 @@ class Sama(nn.Module):
                 image, local = self.sama.adapters[number](image, local, image_pe.expand(batch, -1, -1), local_pe)
         attended = transformer.final_attn_token_to_image(q=tokens + initial, k=image + image_pe, v=image)
         return transformer.norm_final_attn(tokens + attended), image, local
+
+
+def follow_edges(logits: torch.Tensor, fine: torch.Tensor, radius: int) -> torch.Tensor:
+    """Carry a mask to the picture's edges by a guided filter.
+
+    Args:
+        logits: B×1×R×R of a mask.
+        fine: B×3×h×w normalised fine picture, exactly 0 where it is padding.
+        radius: of the filter, in cells of the logits.
+
+    Returns:
+        B×1×R×R float32 in 0.004..0.996.
+    """
+    side = logits.shape[-1]
+    inside = F.adaptive_avg_pool2d((fine != 0).any(1, keepdim=True).float(), side).round()
+    guide = F.adaptive_avg_pool2d(fine.float(), side) / 2
+    filtered = guided_filter(guide, torch.sigmoid(_SHARPER * logits), inside, radius, _GUIDE_EPSILON)
+    return (_STEEPER * (filtered - 0.5) + 0.5).clamp(_LEAST, 1 - _LEAST)
 
 
 def assemble(overview: Features, local: dict[int, Features]) -> ViewFeatures:

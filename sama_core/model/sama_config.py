@@ -22,6 +22,10 @@ class SamaConfig:
             untouched by it; False concatenates it plainly.
         head_channels: widths of the heads.
         detail_channels: of the picture's own shallow features in the heads (not in the paper); 0 for none.
+        head_polish: further 3×3 convolutions of a head at its last resolution.
+        guided_radius: radius, at the heads' resolution, of a guided filter that carries stock SAM's mask to the
+            picture's edges; the heads see its result and, with `residual`, correct it. 0 for none. Not in the paper:
+            with a few thousand photos to learn from, heads that begin at the picture's edges get further.
         mask_prior: the heads also see stock SAM's mask and the clicks as maps (after Matting Anything's head).
         residual: the heads' logits are added to stock SAM's (HQ-SAM does so).
         fine_views: local views are cut from the photo at twice the model's resolution; False enlarges the quadrants
@@ -39,7 +43,9 @@ class SamaConfig:
     regional: bool = True
     isolated_token: bool = True
     head_channels: tuple[int, ...] = (128, 64)
+    head_polish: int = 0
     detail_channels: int = 0
+    guided_radius: int = 0
     mask_prior: bool = False
     residual: bool = False
     fine_views: bool = True
@@ -53,7 +59,9 @@ LITE = SamaConfig(
     mvle_ffn_dim=128,
     adapter_ffn_dim=128,
     head_channels=(48, 32),
+    head_polish=1,
     detail_channels=16,
+    guided_radius=16,
     mask_prior=True,
     residual=True,
 )

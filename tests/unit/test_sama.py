@@ -9,7 +9,7 @@ from torch import nn
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import EXCLUDE, INCLUDE, PAD
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import TASKS, Sama, SamaModules
+from sama_core.model.sama import TASKS, Sama, SamaModules, follow_edges
 from sama_core.model.sama_config import LITE, SamaConfig
 from sama_core.model.views import (
     enlarge_input,
@@ -147,11 +147,35 @@ def test_a_plainly_concatenated_token_disturbs_sams_masks():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_untrained_residual_head_answers_as_stock_sam(task):
-    model = make(LITE).eval()
+    model = make(dataclasses.replace(LITE, guided_radius=0)).eval()
     with torch.inference_mode():
         stock, decoded = decode(model, task)
     expected = nn.functional.interpolate(stock.logits[:, :1], size=512, mode="bilinear", align_corners=False)
     torch.testing.assert_close(decoded.logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_bundled_heads_begin_at_stock_sams_mask_on_the_pictures_edges():
+    model = make(LITE).eval()
+    with torch.inference_mode():
+        stock, decoded = decode(model, "matting")
+        start = nn.functional.interpolate(stock.logits[:, :1], size=512, mode="bilinear", align_corners=False)
+        expected = torch.logit(follow_edges(start, views()[1], LITE.guided_radius))
+    torch.testing.assert_close(decoded.logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_start_of_the_heads_follows_the_pictures_edge_and_ignores_padding():
+    """A mask whose edge is four cells off is pulled to the edge of a two-coloured picture, grey though it is."""
+    fine = torch.zeros(1, 3, 512, 512)
+    fine[..., :400, :300] = -0.5
+    fine[..., :400, 300:] = 0.5
+    columns = torch.arange(256) + 0.5
+    logits = ((150 - 4 - columns) * 2).clamp(-8, 8).expand(1, 1, 256, 256)
+    alpha = follow_edges(logits, fine, 12)
+    assert alpha[0, 0, :200, 140:149].min() > 0.6
+    assert alpha[0, 0, :200, 152:].max() < 0.1
+    masked = logits.clone()
+    masked[..., 200:, :] = 8
+    torch.testing.assert_close(follow_edges(masked, fine, 12)[..., :200, :], alpha[..., :200, :])
 
 
 def test_the_local_views_reach_the_answer_through_the_adapters():
