@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -43,12 +44,22 @@ class Contest:
         model, device: as for `Engine`.
         adapters: adapter files by the name that tables give them.
         counts: after how many clicks answers are measured.
+        local_views: as for `Engine`.
     """
 
-    def __init__(self, model: str, device: str, adapters: dict[str, Path], counts: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        model: str,
+        device: str,
+        adapters: dict[str, Path],
+        counts: tuple[int, ...],
+        local_views: Literal["all", "reached"] = "reached",
+    ) -> None:
         # the views of a photo are encoded once for all adapters
         cache = EmbeddingCache(None, ram_entries=QUADRANTS + 1)
-        self._engines = {name: Engine(model, device, cache, adapter=path) for name, path in adapters.items()}
+        self._engines = {
+            name: Engine(model, device, cache, adapter=path, local_views=local_views) for name, path in adapters.items()
+        }
         self._stock = next(iter(self._engines.values()))
         self._counts = counts
 
