@@ -502,3 +502,13 @@ KINDS: dict[Callable[[Layer, np.random.Generator], Layer], float] = {
     defocused: 0.04,
     plain: 0.06,
 }
+
+#: Kinds that only add to the shape: they may be drawn over the photo that the shape is in.
+_ADDED = (hair, fur, whiskers, yarn, leaves)
+
+
+def draw_kind(shape: Layer, rng: np.random.Generator, only_added: bool = False) -> Layer:
+    """Draw a random kind of `KINDS` on the shape; with `only_added` one that leaves the shape whole."""
+    kinds = {kind: share for kind, share in KINDS.items() if kind in _ADDED or not only_added}
+    shares = np.array(list(kinds.values()))
+    return list(kinds)[rng.choice(len(kinds), p=shares / shares.sum())](shape, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,9 +25,21 @@ from sama_core.training.compositing import (
 )
 from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, recolour
 
-#: Kinds of matting sample and how often each is taken. The first two need pseudo-alphas; without them, or for want of
-#: a photo that has one, the drawn kinds take their share.
-MATTING_MIX = {"in_place": 0.15, "moved": 0.2, "drawn_in_place": 0.2, "drawn": 0.37, "drawn_blob": 0.08}
+#: Kinds of matting sample and how often each is taken:
+#:   in_place        a photo and its pseudo-alpha;
+#:   moved           an object with its pseudo-alpha over another photo;
+#:   drawn_in_place  hair, yarn or leaves drawn onto an object in its own photo;
+#:   drawn           a drawn alpha on an object's outline, over another photo;
+#:   drawn_blob      a drawn alpha on a random outline filled from a photo, over another photo.
+#: Without pseudo-alphas the kinds that need them (the first three) leave their share to the others.
+MATTING_MIX: Mapping[str, float] = {
+    "in_place": 0.2,
+    "moved": 0.2,
+    "drawn_in_place": 0.2,
+    "drawn": 0.34,
+    "drawn_blob": 0.06,
+}
+_NEED_ALPHAS = ("in_place", "moved", "drawn_in_place")
 #: Share of the frame that an object takes up in a matting sample.
 _OBJECT_SHARE = (0.08, 0.6)
 #: A matting target holds at least this share of (nearly) opaque pixels, for prompts are put there.
@@ -115,23 +128,34 @@ class MattingSource:
         alphas: folder of pseudo-alphas as `sama_core.training.pseudo_alpha` writes it, or None for drawn alphas only.
         fine_size: F of `ViewSample`, pixels.
         target_size: T, a divisor of F.
+        mix: how often each kind is taken, in any unit; kinds left out are not taken.
 
     Raises:
         DatasetError: no entries.
-        ConfigError: sizes that do not divide.
+        ConfigError: sizes that do not divide, or a mix of which nothing can be made.
     """
 
     def __init__(
-        self, entries: list[Entry], alphas: Path | None = None, fine_size: int = 1024, target_size: int = 512
+        self,
+        entries: list[Entry],
+        alphas: Path | None = None,
+        fine_size: int = 1024,
+        target_size: int = 512,
+        mix: Mapping[str, float] = MATTING_MIX,
     ) -> None:
         _check(entries, fine_size, target_size)
+        if unknown := set(mix) - set(MATTING_MIX):
+            raise ConfigError(f"There is no kind of matting sample {min(unknown)!r}: use {', '.join(MATTING_MIX)}.")
         self._entries, self._fine, self._target = entries, fine_size, target_size
-        self._alphas = {} if alphas is None else {e: alphas for e in entries if pseudo_alpha.is_stored(alphas, e)}
-        self._matted = list(self._alphas)
+        self._matted = (
+            [] if alphas is None else [(alphas, entry) for entry in entries if pseudo_alpha.is_stored(alphas, entry)]
+        )
         self._grain = Grain()
-        mix = {kind: share for kind, share in MATTING_MIX.items() if self._matted or kind.startswith("drawn")}
-        self._kinds = list(mix)
-        self._shares = np.array(list(mix.values())) / sum(mix.values())
+        shares = {kind: share for kind, share in mix.items() if self._matted or kind not in _NEED_ALPHAS}
+        if sum(shares.values()) <= 0:
+            raise ConfigError("The mix of matting samples has no kind that can be made: name one besides in_place.")
+        self._kinds = list(shares)
+        self._shares = np.array(list(shares.values())) / sum(shares.values())
 
     def sample(self, rng: np.random.Generator) -> ViewSample:
         """Make one sample.
@@ -141,43 +165,52 @@ class MattingSource:
         """
         for _ in range(_TRIES):
             kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
-            made = self._make(kind, rng)
+            made = self._matted_sample(kind, rng) if kind in _NEED_ALPHAS else self._drawn_sample(kind, rng)
             if made is not None:
                 return made
         raise _no_sample()
 
-    def _make(self, kind: str, rng: np.random.Generator) -> ViewSample | None:
-        pool = self._entries if kind.startswith("drawn") else self._matted
-        entry = pool[rng.integers(len(pool))]
-        photo = load_rgb(entry.image)
-        stored = None if kind.startswith("drawn") else pseudo_alpha.read(self._alphas[entry], entry)
-        mask = self._mask(entry, rng) if stored is None else (stored.alpha > 0.5).astype(np.uint8)
+    def _matted_sample(self, kind: str, rng: np.random.Generator) -> ViewSample | None:
+        """A sample of a photo that has a pseudo-alpha."""
+        folder, entry = self._matted[rng.integers(len(self._matted))]
+        stored = pseudo_alpha.read(folder, entry)
+        mask = (stored.alpha > 0.5).astype(np.uint8)
+        if mask.mean() < MIN_SHARE:
+            return None
+        window = object_window(mask, self._fine, _OBJECT_SHARE, kind != "moved", rng)
+        alpha = np.clip(window.show(stored.alpha, outside="zero" if kind == "moved" else "mirror"), 0, 1)
+        if kind == "moved":
+            layer = Layer(self._textured(window.show(stored.colour), rng), alpha)
+            return self._over_photo(layer, rng)
+        photo = self._textured(window.show(load_rgb(entry.image)), rng)
+        if kind == "in_place":
+            return self._finish(photo, alpha, rng)
+        # what is drawn covers the photo; the object's own pixels stay the photo's
+        colour = np.where((alpha > 0.98)[..., None], photo, window.show(stored.colour))
+        drawn = procedural.draw_kind(Layer(colour, alpha), rng, only_added=True)
+        union = drawn.alpha + (1 - drawn.alpha) * alpha
+        return self._finish(composite(drawn, photo), union, rng)
+
+    def _drawn_sample(self, kind: str, rng: np.random.Generator) -> ViewSample | None:
+        """A drawn alpha over another photo."""
+        entry = self._entries[rng.integers(len(self._entries))]
+        mask, photo = self._mask(entry, rng), load_rgb(entry.image)
         if mask is None or mask.mean() < MIN_SHARE:
             return None
-        window = object_window(mask, self._fine, _OBJECT_SHARE, kind.endswith("in_place"), rng)
-        if stored is not None and kind == "in_place":
-            alpha = np.clip(window.show(stored.alpha), 0, 1)
-            return self._finish(sharpen(window.show(photo), rng.uniform(0, 0.8), 1.5), alpha, rng)
-        if stored is not None:
-            layer = Layer(window.show(stored.colour), np.clip(window.show(stored.alpha, outside="zero"), 0, 1))
-        elif kind == "drawn_blob":
-            layer = Layer(window.show(photo), procedural.blob(window.height, window.width, rng))
+        window = object_window(mask, self._fine, _OBJECT_SHARE, False, rng)
+        if kind == "drawn_blob":
+            shape = Layer(window.show(photo), procedural.blob(window.height, window.width, rng))
         else:
-            layer = self._shape(photo, mask, window)
-        if layer.alpha.mean() < MIN_SHARE:
+            shape = self._shape(photo, mask, window)
+        if shape.alpha.mean() < MIN_SHARE:
             return None
-        textured = self._textured(layer.colour, rng)
-        layer = Layer(textured, layer.alpha)
-        if kind.startswith("drawn"):
-            kinds = list(procedural.KINDS)
-            shares = np.array(list(procedural.KINDS.values()))
-            layer = kinds[rng.choice(len(kinds), p=shares / shares.sum())](layer, rng)
-        if kind == "drawn_in_place":
-            background = self._textured(window.show(photo), rng)
-        else:
-            background = self._background(layer.alpha.shape, rng)
-            if rng.random() < 0.6:
-                layer = match_light(layer, background, rng.uniform(0.2, 0.9))
+        shape = Layer(self._textured(shape.colour, rng), shape.alpha)
+        return self._over_photo(procedural.draw_kind(shape, rng), rng)
+
+    def _over_photo(self, layer: Layer, rng: np.random.Generator) -> ViewSample | None:
+        background = self._background((layer.alpha.shape[0], layer.alpha.shape[1]), rng)
+        if rng.random() < 0.6:
+            layer = match_light(layer, background, rng.uniform(0.2, 0.9))
         return self._finish(composite(layer, background), layer.alpha, rng)
 
     @staticmethod
