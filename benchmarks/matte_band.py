@@ -58,7 +58,7 @@ def measure(engine: Engine, rgb: np.ndarray, truth: np.ndarray) -> list[float]:
         selection = select_alpha(frame, logits, rgb)
     assert logits is not None
     mask = probability(frame, logits, rgb.shape[0], rgb.shape[1])
-    mattes = [closed_form(rgb, mask, unknown_band(mask, width * band_reach(mask))) for width in WIDTHS]
+    mattes = [closed_form(rgb, mask, unknown_band(mask, width * band_reach(mask, len(logits)))) for width in WIDTHS]
     return [float(np.abs(alpha - truth).sum() / 1000) for alpha in (mask, selection / 255, *mattes)]
 
 

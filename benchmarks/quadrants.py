@@ -3,8 +3,8 @@
 usage: python benchmarks/quadrants.py DATA MATTES [--photos N]
 
 DATA has split.csv, MATTES has images/ and alphas/. A robot user clicks on held-out photos; after one and three
-clicks Select's IoU and boundary IoU, and Matte's SAD and Grad, with all four local views and with those that stock SAM's
-mask reaches, and the mean number of local views that were encoded.
+clicks Select's IoU and boundary IoU, and Matte's SAD and Grad, with all four local views and with those that stock
+SAM's mask reaches, and the mean number of local views that were encoded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     for views in ("all", "reached"):
         contest = Contest(args.model, "cpu", adapter, COUNTS, views)
         masks = [row for row in contest.masks(entries) if row.answer == "SAMA"]
-        mattes = [row for row in contest.mattes(args.mattes) if row.answer == "SAMA"]
+        mattes = [row for row in contest.mattes(args.mattes) if row.answer == "SAMA: closed form"]
         for count in COUNTS:
             cells = [mean(masks, count, "iou"), mean(masks, count, "boundary_iou")]
             cells += [mean(mattes, count, "sad"), mean(mattes, count, "grad")]

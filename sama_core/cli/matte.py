@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=("head", "closed-form"),
-        default="head",
-        help="SAMA's matting head, or closed-form matting around the mask's edge (default: head)",
+        choices=("closed-form", "head"),
+        default="closed-form",
+        help="closed-form matting around the selection's edge, or SAMA's matting head (default: closed-form)",
     )
 
 

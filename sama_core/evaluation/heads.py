@@ -15,6 +15,7 @@ from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.engine import Engine
+from sama_core.inference.matting import matte_alpha
 from sama_core.inference.upsampling import probability, select_alpha
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
@@ -22,7 +23,7 @@ from sama_core.training.datasets import Entry, load_objects, load_rgb
 from sama_core.training.prompts import next_click
 
 #: Answers that every model has: stock SAM's mask, and closed-form matting around it.
-SMALL_SAM, CLOSED_FORM = "small SAM", "closed form"
+SMALL_SAM, CLOSED_FORM = "small SAM", "small SAM: closed form"
 _MASK_COLUMNS = ("iou", "boundary_iou")
 _MATTE_COLUMNS = ("sad", "mse", "mad", "grad", "conn", "sad_unknown", "grad_unknown")
 
@@ -106,9 +107,11 @@ class Contest:
                 soft = probability(self._stock.frame, stock, *truth.shape)
                 answers = {
                     SMALL_SAM: np.rint(soft * 255).astype(np.uint8),
-                    CLOSED_FORM: self._stock.matte(prompt, method="closed-form").alpha,
+                    CLOSED_FORM: matte_alpha(self._stock.frame, stock, rgb),
                 }
-                answers |= {name: engine.matte(prompt).alpha for name, engine in self._engines.items()}
+                for name, engine in self._engines.items():
+                    answers[f"{name}: closed form"] = engine.matte(prompt).alpha
+                    answers[f"{name}: matting head"] = engine.matte(prompt, method="head").alpha
                 for name, alpha in answers.items():
                     errors = asdict(matting_errors(alpha, truth))
                     if unknown is not None:

@@ -160,26 +160,27 @@ class Engine:
         prompt: Prompt,
         decontaminate: bool = False,
         progress: Progress = no_progress,
-        method: MatteMethod = "head",
+        method: MatteMethod = "closed-form",
     ) -> Answer:
         """Answer a prompt with a matte.
 
         Args:
             decontaminate: also estimate foreground colours (`Answer.foreground`).
-            method: "head" asks SAMA's matting head (a model without SAMA modules hands its mask to that of `lite`,
-                with a note); "closed-form" solves closed-form matting in a band around stock SAM's edge.
+            method: "closed-form" solves closed-form matting in a band around the edge that the segmentation head finds
+                (stock SAM's without SAMA modules, with a note); "head" asks SAMA's matting head (a model without SAMA
+                modules hands its mask to that of `lite`, with a note).
 
         Raises:
             InvalidImage: no image was set.
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        prediction, answer = self._predict(current, prompt, "matting" if method == "head" else None, progress)
+        prediction, answer = self._predict(current, prompt, "matting" if method == "head" else "segmentation", progress)
         began = time.perf_counter()
         progress(0.3, "Preparing the matte")
         end = 0.7 if decontaminate else 1.0
         refine = head_matte
-        if not prediction.from_head:
+        if method == "closed-form" or not prediction.from_head:
             numba_cache.prepare()
             from sama_core.inference.matting import matte_alpha as refine
         answer.alpha = refine(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage, sparse
 
-from sama_core.images import Frame
+from sama_core.images import LOW_RES, Frame
 from sama_core.inference.answer import Progress, no_progress
 from sama_core.inference.tiles import tiles_over
 from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
 
 #: Probabilities between these are uncertain.
 _SURE_OUT, _SURE_IN = 0.08, 0.92
+#: Half width of the band in cells of the logits: a head's answer is finer than stock SAM's, and no surer of its edge.
+_STOCK_CELLS, _HEAD_CELLS = 2.0, 6.0
 #: Uncertain pixels belong to the band up to so many times its half width.
 _DOUBT = 2.0
 #: The picture is matted at most at this many pixels of unknown band; a longer band is matted smaller and brought
@@ -89,7 +91,7 @@ def band_reach(mask: np.ndarray, grid: int) -> float:
     """
     height, width = mask.shape
     cell = max(height, width) / grid
-    return 2 * cell + 0.008 * float(np.sqrt((mask > 0.5).sum()))
+    return (_STOCK_CELLS if grid == LOW_RES else _HEAD_CELLS) * cell + 0.008 * float(np.sqrt((mask > 0.5).sum()))
 
 
 def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress: Progress = no_progress) -> np.ndarray:

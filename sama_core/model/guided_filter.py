@@ -25,8 +25,8 @@ def guided_filter(
     """
     with torch.no_grad(), torch.autocast(guide.device.type, enabled=False):
         guide = guide.float()
-        half = [F.avg_pool2d(x.float(), 2) for x in (guide, mask, inside)]
-        coefficients = _fit(*half, radius // 2, epsilon)
+        small_guide, small_mask, small_inside = (F.avg_pool2d(x.float(), 2) for x in (guide, mask, inside))
+        coefficients = _fit(small_guide, small_mask, small_inside, radius // 2, epsilon)
         gain, offset = F.interpolate(coefficients, scale_factor=2, mode="bilinear", align_corners=False).split(
             [3, 1], 1
         )

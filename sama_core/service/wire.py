@@ -123,7 +123,7 @@ def parse_job(line: bytes) -> JobRequest:
         box=None if box is None else _numbers(box, "box", 4),
         has_mask=_flag(fields, "mask"),
         decontaminate=_flag(fields, "decontaminate"),
-        method=_method(fields.get("method", "head")),
+        method=_method(fields.get("method", "closed-form")),
     )
 
 
@@ -153,8 +153,10 @@ def _label(value: object) -> int:
 
 
 def _method(value: object) -> Literal["head", "closed-form"]:
-    if value == "head" or value == "closed-form":
-        return value
+    if value == "head":
+        return "head"
+    if value == "closed-form":
+        return "closed-form"
     raise malformed("'method' must be “head” or “closed-form”.")
 
 

@@ -131,7 +131,7 @@ def hq_sam_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rand
         prompt.box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32) * scale
     elif kind == 1:
         for pick in rng.integers(len(ys), size=int(rng.integers(1, 11))):
-            prompt.points.append(((xs[pick] + 0.5) * scale, (ys[pick] + 0.5) * scale))
+            prompt.points.append((float(xs[pick] + 0.5) * scale, float(ys[pick] + 0.5) * scale))
             prompt.labels.append(INCLUDE)
     else:
         mask = target.astype(np.float32)

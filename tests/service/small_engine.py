@@ -62,9 +62,9 @@ class SmallEngine:
             alpha = alpha + 100 * prompt.mask
         return answer(alpha % 256)
 
-    def matte(self, prompt, decontaminate=False, progress=lambda *_: None, method="head"):
+    def matte(self, prompt, decontaminate=False, progress=lambda *_: None, method="closed-form"):
         matte = self.select(prompt, progress)
-        if method == "closed-form":
+        if method == "head":
             matte.alpha = 255 - matte.alpha
         if decontaminate:
             matte.foreground = 255 - self.rgb

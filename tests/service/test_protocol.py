@@ -83,7 +83,7 @@ def test_matte_answers_foreground_only_when_asked(engine, picture):
 
 def test_the_method_of_a_matte_reaches_the_engine(engine, picture):
     name = engine.upload(picture)
-    answer = engine.job("matte", image=name, model="small", method="closed-form", **CLICK)
+    answer = engine.job("matte", image=name, model="small", method="head", **CLICK)
     assert answer.payload == (255 - np.frombuffer(expected_alpha(picture, 1), np.uint8)).tobytes()
 
 

@@ -151,7 +151,7 @@ def test_quadrants_are_reached_by_the_mask_and_a_margin(engine):
     assert engine._predictor.quadrants(logits) == [0, 1, 2]
 
 
-def test_closed_form_matting_remains_an_option(engine, photo):
+def test_a_matte_comes_from_closed_form_matting_or_from_the_head(engine, photo):
     engine.set_image(photo)
     prompt = Prompt(box=(20, 20, 180, 100))
     by_head, solved = (engine.matte(prompt, method=method).alpha for method in ("head", "closed-form"))
@@ -163,7 +163,7 @@ def test_a_model_without_sama_modules_says_who_answered(weights, photo):
     engine.set_image(photo)
     assert any("stock SAM" in note for note in engine.select(Prompt([(100, 60)], [1])).notes)
     engine.set_image(photo)
-    assert any("matting head" in note for note in engine.matte(Prompt([(100, 60)], [1])).notes)
+    assert any("matting head" in note for note in engine.matte(Prompt([(100, 60)], [1]), method="head").notes)
 
 
 def test_an_adapter_of_other_weights_is_refused(adapter):
@@ -265,7 +265,7 @@ def test_the_ways_down_from_a_gpu():
     assert [(way.device.type, way.autocast) for way in ways] == [
         ("cuda", None),
         ("cuda", torch.float16),
-        ("cpu", None),
+        ("cpu", torch.bfloat16 if devices.has_bfloat16() else None),
     ]
     assert [way.note is None for way in ways] == [True, False, False]
     assert [way.device.type for way in devices.attempts(torch.device("cpu"))] == ["cpu"]
