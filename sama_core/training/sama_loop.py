@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from sama_core.images import LOW_RES
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import Sama, SamaModules, Task
 from sama_core.model.views import enlarge_input
+from sama_core.training.config_file import save_config
 from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, hq_sam_prompt, to_arrays
 from sama_core.training.sama_config import SamaTrainConfig
 from sama_core.training.sama_losses import matting_loss, segmentation_loss
@@ -75,8 +75,8 @@ def _one_thread(worker: int) -> None:
 
 
 class SamaTrainer:
-    """One run in one folder: `config.json`, `log.jsonl`, `events.*` (TensorBoard), `last.pt`, `samples/`, and
-    `ema.pt` with the averaged weights at every checkpoint.
+    """One run in one folder: `config.toml`, `log.jsonl`, `events.*` (TensorBoard), `samples/`, and
+    `last.pt` with weights, optimiser and averaged weights.
 
     Under torchrun every process trains on samples of its own; gradients are averaged over the processes, and the first
     process writes.
@@ -141,7 +141,7 @@ class SamaTrainer:
             if self.rank == 0:
                 from torch.utils.tensorboard import SummaryWriter
 
-                (self.folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+                save_config(config, self.folder / "config.toml")
                 log = stack.enter_context((self.folder / "log.jsonl").open("a"))
                 board = stack.enter_context(SummaryWriter(str(self.folder), purge_step=self.step + 1))
             for samples in self._batches():
