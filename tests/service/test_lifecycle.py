@@ -192,7 +192,7 @@ def test_unusable_folder_is_an_error_and_not_a_hang(start_engine, tmp_path):
 
 def test_real_engine_command_answers_hello_without_importing_torch(start_engine):
     engine = start_engine(["-X", "importtime", "-m", "sama_core.service"])
-    assert engine.hello()["models"] == ["lite"]
+    assert engine.hello()["models"] == ["lite", "vit_b", "vit_l", "vit_h"]
     engine.process.terminate()
     assert engine.process.wait(PATIENCE) == 0
     assert engine.process.stdout is not None
