@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sama_core.cli import INTERRUPTED
+from sama_core.errors import ConfigError
 from sama_core.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from sama_core.model.sama import Task
-    from sama_core.training.sama_config import SamaTrainConfig
-    from sama_core.training.sama_loop import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,26 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     modules = what.add_parser(
         "modules",
         help="SAMA's modules on a frozen SAM; under torchrun on several devices",
-        description="Train SAMA's modules on a frozen SAM and write them as an adapter file.",
+        description="Train SAMA's modules on a frozen SAM. Ctrl-C saves; the same command goes on.",
     )
-    modules.add_argument("--config", type=Path, required=True, help="the recipe, a TOML file")
+    modules.add_argument(
+        "--config", required=True, help="the recipe: a TOML file, or the name of one that ships (paper-vit-l, lite)"
+    )
     modules.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
-    modules.add_argument("--data", type=Path, help="folder with split.csv: masks, and drawn alphas over its photos")
-    modules.add_argument("--alphas", type=Path, help="pseudo-alphas of those photos (sama_core.training.pseudo_alpha)")
-    modules.add_argument(
-        "--set", dest="sets", type=Path, action="append", help="folder of a public data set; repeatable"
-    )
-    modules.add_argument(
-        "--backgrounds", type=Path, action="append", help="folder of photos to composite foregrounds over; repeatable"
-    )
-    modules.add_argument("--weights", type=Path, help="weights of the frozen SAM instead of the model's own")
     modules.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    modules.add_argument("--out", type=Path, required=True, help="the adapter file to write at the end (.safetensors)")
+    modules.add_argument("--start", type=Path, metavar="ADAPTER", help="adapter to start from, as far as it fits")
+    modules.add_argument("--export", type=Path, metavar="FILE", help="adapter file to write when all steps are done")
+    modules.add_argument("--weights", type=Path, help="weights of the frozen SAM instead of the model's own")
+    export = what.add_parser(
+        "export",
+        help="a run's averaged weights as an adapter file",
+        description="Write the averaged weights of a run's last checkpoint as an adapter file.",
+    )
+    export.add_argument("--run", type=Path, required=True, help="folder of the run")
+    export.add_argument("--out", type=Path, required=True, help="the adapter file to write (.safetensors)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and write the averaged weights."""
-    return {"small-sam": _small_sam, "modules": _modules}[args.what](args)
+    """Train or export; returns the exit status."""
+    return {"small-sam": _small_sam, "modules": _modules, "export": _export}[args.what](args)
 
 
 def _small_sam(args: argparse.Namespace) -> int:
@@ -73,60 +72,54 @@ def _small_sam(args: argparse.Namespace) -> int:
 
 
 def _modules(args: argparse.Namespace) -> int:
-    import os
-
-    import torch
-
-    from sama_core.inference import device as devices
+    absent = [name for name in ("cv2", "tensorboard") if find_spec(name) is None]
+    if absent:
+        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
     from sama_core.model import registry
+    from sama_core.training import processes
     from sama_core.training.config_file import load_config
     from sama_core.training.sama_config import SamaTrainConfig
-    from sama_core.training.sama_loop import SamaTrainer
-    from sama_core.weights.adapter import save_adapter
+    from sama_core.training.sama_data import open_sources
+    from sama_core.training.sama_export import export_run, start_from
+    from sama_core.training.sama_loop import Provenance, SamaTrainer
 
-    config = load_config(args.config, SamaTrainConfig)
-    device = devices.choose(args.device)
-    if "LOCAL_RANK" in os.environ:
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(device)
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    sam, sha256 = registry.load(config.model, args.weights)
-    trainer = SamaTrainer(sam, _sources(args, config, 2 * sam.input_size), config, args.run, device)
-    trainer.run()
-    if trainer.rank == 0:
-        modules = trainer.model.sama
-        modules.load_state_dict(trainer.ema)
-        sets = [str(path.name) for path in [*([args.data] if args.data else []), *(args.sets or [])]]
-        save_adapter(
-            modules, args.out, config.model, sha256, {"steps": trainer.step, "seed": config.seed, "data": sets}
-        )
-        print(f"{args.out}  {trainer.step} steps")
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    config = load_config(_recipe(args.config), SamaTrainConfig)
+    with processes.joined(args.device) as device:
+        first = processes.rank_and_count()[0] == 0
+        sam, sha256 = registry.load(config.model, args.weights)
+        sources, supplies = open_sources(config, 2 * sam.input_size)
+        start = None
+        if args.start is not None and not (args.run / "last.pt").exists():
+            start, anew = start_from(args.start, config, sam.backbone.early_channels, sha256)
+            if anew and first:
+                print(f"{args.start} lacks {len(anew)} of {len(start)} tensors, which begin anew: {', '.join(anew)}")
+        data: list[dict[str, str | int]] = [
+            {"set": supply.name, "split": supply.split, "task": supply.task, "targets": supply.targets}
+            for supply in supplies
+        ]
+        provenance = Provenance(sha256, data, args.start.name if start is not None else "")
+        trainer = SamaTrainer(sam, sources, config, args.run, device, start, provenance)
+        if first:
+            for supply in supplies:
+                print(f"{supply.task}: {supply.targets} targets of {supply.name} {supply.split}")
+            print(f"Step {trainer.step} of {config.steps} on {device}; log in {args.run}", flush=True)
+        done = trainer.run()
+    if first and not done:
+        print(f"Stopped after step {trainer.step}, saved in {args.run}. The same command goes on from there.")
+    if first and done and args.export is not None:
+        export_run(args.run, args.export)
+        print(f"{args.export}  {trainer.step} steps")
+    return 0 if done else INTERRUPTED
+
+
+def _export(args: argparse.Namespace) -> int:
+    from sama_core.training.sama_export import export_run
+
+    print(f"{args.out}  {export_run(args.run, args.out)} steps")
     return 0
 
 
-def _sources(args: argparse.Namespace, config: SamaTrainConfig, fine_size: int) -> dict[Task, Source]:
-    """One source for each task of the recipe; a task with several gets a mixture.
-
-    Raises:
-        ConfigError: a task has no data.
-    """
-    from sama_core.errors import ConfigError
-    from sama_core.training.datasets import find_entries
-    from sama_core.training.external import DataSet, make_sources
-    from sama_core.training.samples import MattingSource, SegmentationSource
-
-    sources: dict[Task, Source] = {}
-    sources.update(
-        make_sources([DataSet(root) for root in args.sets or []], args.backgrounds or [], fine_size, config.target_side)
-    )
-    if args.data is not None:
-        entries = find_entries(args.data, "train")
-        sources.setdefault("segmentation", SegmentationSource(entries, fine_size, config.target_side))
-        sources.setdefault("matting", MattingSource(entries, args.alphas, fine_size, config.target_side))
-    missing = [task for task in config.tasks if task not in sources]
-    if missing:
-        raise ConfigError(f"There is no data for {missing[0]}. Name some with --set or --data.")
-    return {task: sources[task] for task in config.tasks}
+def _recipe(name: str) -> Path:
+    """A recipe's file: the one of that path, or the shipped one of that name."""
+    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
+    return shipped if not Path(name).exists() and shipped.is_file() else Path(name)

@@ -21,7 +21,7 @@ from sama_core.training.compositing import (
     object_window,
 )
 from sama_core.training.datasets import MIN_SHARE, find_entries, load_rgb, recolour
-from sama_core.training.layouts import PICTURE_SUFFIXES, SPLIT_CSV, Pair, detect_layout, find_pairs
+from sama_core.training.layouts import PICTURE_SUFFIXES, PLAIN, SPLIT_CSV, Pair, detect_layout, find_pairs
 from sama_core.training.samples import SegmentationSource, Source, ViewSample, check_sizes, cut_object, padded_sample
 
 #: Share of the frame that an object takes up in a cropped matte or a composite.
@@ -49,12 +49,53 @@ class DataSet:
     weight: float = 1.0
 
 
+@dataclass(frozen=True)
+class Supply:
+    """What one data set gives for one task.
+
+    Attributes:
+        name: of the layout, or of the folder where the layout is the project's own.
+        split: of the set.
+        task: what its targets train.
+        targets: how many there are.
+        weight: how often one of them is drawn, relative to one of another supply.
+        source: of the samples.
+    """
+
+    name: str
+    split: str
+    task: Literal["segmentation", "matting"]
+    targets: int
+    weight: float
+    source: Source
+
+
 def make_sources(
     sets: Sequence[DataSet], backgrounds: Sequence[Path] = (), fine_size: int = 2048, target_size: int = 1024
 ) -> dict[Literal["segmentation", "matting"], Source]:
-    """Turn data sets into one source for each task that they have targets for.
+    """Turn data sets into one source for each task that they have targets for; the rest is as in `find_supplies`."""
+    return merge(find_supplies(sets, backgrounds, fine_size, target_size))
 
-    A task's sets are drawn from in proportion to their weighted number of pairs.
+
+def merge(supplies: Sequence[Supply]) -> dict[Literal["segmentation", "matting"], Source]:
+    """One source for each task, drawing from its supplies in proportion to their weighted number of targets.
+
+    Raises:
+        DatasetError: a weight is not positive.
+    """
+    by_task: dict[Literal["segmentation", "matting"], list[Supply]] = {}
+    for supply in supplies:
+        by_task.setdefault(supply.task, []).append(supply)
+    return {
+        task: Mixture([supply.source for supply in some], [supply.weight * supply.targets for supply in some])
+        for task, some in by_task.items()
+    }
+
+
+def find_supplies(
+    sets: Sequence[DataSet], backgrounds: Sequence[Path] = (), fine_size: int = 2048, target_size: int = 1024
+) -> list[Supply]:
+    """Find what data sets have to train on; one with masks and mattes gives several supplies.
 
     Args:
         sets: what to train on.
@@ -67,33 +108,33 @@ def make_sources(
     """
     check_sizes(fine_size, target_size)
     photos = find_photos(backgrounds)
-    found: dict[Literal["segmentation", "matting"], list[tuple[Source, float]]] = {}
+    supplies = []
     for chosen in sets:
         layout = detect_layout(chosen.root) if chosen.layout == "auto" else chosen.layout
+        name = chosen.root.name if layout in (PLAIN, SPLIT_CSV) else layout
         pairs = find_pairs(chosen.root, layout, chosen.split)
         masks = [pair for pair in pairs if pair.kind == "mask"]
         mattes = [pair for pair in pairs if pair.kind == "alpha" and pair.image]
         foregrounds = [pair for pair in pairs if pair.kind == "alpha" and not pair.image]
-        if masks and layout == SPLIT_CSV:
-            # these masks may hold class numbers, which the project's own reader knows
-            names = tuple({pair.target.parent.parent.name for pair in masks})
-            entries = find_entries(chosen.root, chosen.split, names)
-            source = SegmentationSource(entries, fine_size, target_size)
-            found.setdefault("segmentation", []).append((source, chosen.weight * len(masks)))
-        elif masks:
-            source = MaskSource(masks, fine_size, target_size)
-            found.setdefault("segmentation", []).append((source, chosen.weight * len(masks)))
+        if masks:
+            if layout == SPLIT_CSV:
+                # these masks may hold class numbers, which the project's own reader knows
+                names = tuple({pair.target.parent.parent.name for pair in masks})
+                source = SegmentationSource(find_entries(chosen.root, chosen.split, names), fine_size, target_size)
+            else:
+                source = MaskSource(masks, fine_size, target_size)
+            supplies.append(Supply(name, chosen.split, "segmentation", len(masks), chosen.weight, source))
         if mattes:
             source = MatteSource(mattes, fine_size, target_size)
-            found.setdefault("matting", []).append((source, chosen.weight * len(mattes)))
+            supplies.append(Supply(name, chosen.split, "matting", len(mattes), chosen.weight, source))
         if foregrounds:
             if not photos:
                 raise DatasetError(
                     f"{chosen.root} has foregrounds without photos. Name folders of photos to composite them over."
                 )
             source = ForegroundSource(foregrounds, photos, fine_size, target_size)
-            found.setdefault("matting", []).append((source, chosen.weight * len(foregrounds)))
-    return {task: Mixture(*zip(*weighted, strict=True)) for task, weighted in found.items()}
+            supplies.append(Supply(name, chosen.split, "matting", len(foregrounds), chosen.weight, source))
+    return supplies
 
 
 def find_photos(folders: Sequence[Path]) -> list[Path]:

@@ -3,9 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from sama_core.model.sama_config import SamaConfig
+from sama_core.training.external import DataSet
+from sama_core.training.samples import MATTING_MIX
+
+
+@dataclass(frozen=True)
+class OwnSet:
+    """One set of a folder with split.csv.
+
+    Attributes:
+        name: as split.csv has it.
+        share: how often segmentation samples come from this set, relative to the other ones.
+        matting: whether matting samples are made from its photos too.
+    """
+
+    name: str
+    share: float
+    matting: bool = True
+
+    def __post_init__(self) -> None:
+        if self.share <= 0:
+            raise ValueError(f"share must be positive, not {self.share}: leave out an unwanted set")
+
+
+@dataclass(frozen=True)
+class MattingMix:
+    """How often each kind of matting sample is made, in any unit; the kinds are those of `samples.MATTING_MIX`."""
+
+    in_place: float = MATTING_MIX["in_place"]
+    moved: float = MATTING_MIX["moved"]
+    drawn_in_place: float = MATTING_MIX["drawn_in_place"]
+    drawn: float = MATTING_MIX["drawn"]
+    drawn_blob: float = MATTING_MIX["drawn_blob"]
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Photos with masks listed in split.csv: segmentation samples, and matting samples made from the same photos.
+
+    Attributes:
+        folder: with split.csv and SET/images, SET/masks.
+        pseudo_alphas: folder that `sama_core.training.pseudo_alpha` filled; None for drawn alphas only.
+        sets: which sets to use; empty for all of them, each photo as often as any other.
+        mix: of the matting samples.
+        weight: how often one of these photos is drawn, relative to a pair of a public set.
+    """
+
+    folder: Path
+    pseudo_alphas: Path | None = None
+    sets: tuple[OwnSet, ...] = ()
+    mix: MattingMix = field(default_factory=MattingMix)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +80,10 @@ class SamaTrainConfig:
         ema: decay of the averaged weights, which are what a run ends in.
         precision: of the frozen encoder and the modules; losses are float32 always.
         encoder_chunk: views encoded in one batch; fewer need less memory.
-        workers: processes that prepare samples.
+        workers: processes that prepare samples, for each process that trains.
+        backgrounds: folders of photos (searched whole) over which foregrounds that have no photo are composited.
+        data: public data sets.
+        own: photos with masks alone.
     """
 
     model: str = "vit_l"
@@ -52,3 +107,14 @@ class SamaTrainConfig:
     checkpoint_every: int = 50
     sample_every: int = 200
     seed: int = 1
+    backgrounds: tuple[Path, ...] = ()
+    data: tuple[DataSet, ...] = ()
+    own: OwnData | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks must name segmentation, matting or both, each once")
+        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.encoder_chunk) < 1:
+            raise ValueError("steps, batch, checkpoint_every, sample_every and encoder_chunk must be at least 1")
+        if not self.extra_rounds:
+            raise ValueError("extra_rounds must hold a number; [0] learns from first prompts alone")

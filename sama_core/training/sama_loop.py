@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from sama_core.errors import ConfigError
 from sama_core.images import LOW_RES
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import Sama, SamaModules, Task
 from sama_core.model.views import enlarge_input
-from sama_core.training.config_file import save_config
+from sama_core.training import processes
+from sama_core.training.config_file import load_config, save_config
+from sama_core.training.interrupt import StopRequest
 from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, hq_sam_prompt, to_arrays
 from sama_core.training.sama_config import SamaTrainConfig
 from sama_core.training.sama_losses import matting_loss, segmentation_loss
 from sama_core.training.sample_sheet import write_sheet
-from sama_core.training.samples import ViewSample
+from sama_core.training.samples import Source, ViewSample
+
+#: Settings that a resumed run may change; others would make it another run.
+_MAY_CHANGE = frozenset({"steps", "schedule", "step_at", "checkpoint_every", "sample_every", "workers"})
 
 
-class Source(Protocol):
-    """Where samples of one task come from."""
+@dataclass(frozen=True)
+class Provenance:
+    """What an adapter file is to say of the run, beyond its recipe; plain values, kept in `last.pt`.
 
-    def sample(self, rng: np.random.Generator) -> ViewSample:
-        """Draw a sample; it depends on `rng` alone."""
-        ...
+    Attributes:
+        backbone_sha256: of the weight file of the frozen SAM.
+        data: for each source, its set, split, task and number of targets.
+        start: name of the adapter that the modules started from; empty for a random start.
+    """
+
+    backbone_sha256: str = ""
+    data: list[dict[str, str | int]] = field(default_factory=list)
+    start: str = ""
 
 
 class Turns(Dataset):
@@ -69,7 +83,9 @@ def _as_list(samples: list[ViewSample]) -> list[ViewSample]:
     return samples
 
 
-def _one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the trainer stops its workers when it is done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
@@ -78,8 +94,9 @@ class SamaTrainer:
     """One run in one folder: `config.toml`, `log.jsonl`, `events.*` (TensorBoard), `samples/`, and
     `last.pt` with weights, optimiser and averaged weights.
 
-    Under torchrun every process trains on samples of its own; gradients are averaged over the processes, and the first
-    process writes.
+    Under torchrun every process trains on samples of its own; gradients and BatchNorm's running statistics are averaged
+    over the processes, so that weights stay the same in all of them, and the first process writes. BatchNorm itself
+    normalises by the process's own samples.
 
     Args:
         sam: the stock model with its weights.
@@ -87,7 +104,11 @@ class SamaTrainer:
         config: the recipe.
         folder: of the run; a run found there is resumed.
         device: where to train.
-        start: state of SAMA modules to start from.
+        start: state of SAMA modules to start from; a resumed run does not look at it.
+        provenance: of the run.
+
+    Raises:
+        ConfigError: the run found in the folder has another recipe, or was on other weights of the SAM.
     """
 
     def __init__(
@@ -98,9 +119,11 @@ class SamaTrainer:
         folder: Path,
         device: torch.device,
         start: dict[str, torch.Tensor] | None = None,
+        provenance: Provenance | None = None,
     ) -> None:
         self.config, self.folder, self.device, self.sources = config, folder, device, sources
-        self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.provenance = provenance or Provenance()
+        self.rank, self.processes = processes.rank_and_count()
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
         self.model = Sama(sam, SamaModules(config.modules, sam.backbone.early_channels))
@@ -112,13 +135,31 @@ class SamaTrainer:
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.sama.state_dict().items()}
         self.step = 0
         if (folder / "last.pt").exists():
+            check_recipe(folder, config)
             self._resume()
+        if not processes.agree(self.step, device):
+            raise ConfigError(f"Not all processes found the same run in {folder}: it must be on a disk that all share.")
+        if self.rank == 0:
+            self._write_config()
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "last.pt", map_location=self.device, weights_only=True)
+        trained_on, ours = state["provenance"]["backbone_sha256"], self.provenance.backbone_sha256
+        if trained_on != ours:
+            raise ConfigError(
+                f"The run in {self.folder} is on other weights of “{self.config.model}” (SHA-256 {trained_on[:12]}…, "
+                f"now {ours[:12]}…). Give it the weights it began with, or choose another folder."
+            )
+        self.provenance = Provenance(**state["provenance"])
         self.model.sama.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema, self.step = state["ema"], state["step"]
+
+    def _write_config(self) -> None:
+        # another process may be reading it
+        temporary = self.folder / f"config.{os.getpid()}.tmp"
+        save_config(self.config, temporary)
+        temporary.replace(self.folder / "config.toml")
 
     def save(self) -> None:
         """Write `last.pt` whole or not at all."""
@@ -127,13 +168,21 @@ class SamaTrainer:
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
             "step": self.step,
+            "early_channels": self.model.sam.backbone.early_channels,
+            "provenance": dataclasses.asdict(self.provenance),
         }
         temporary = self.folder / f"last.{os.getpid()}.tmp"
         torch.save(state, temporary)
         temporary.replace(self.folder / "last.pt")
 
-    def run(self) -> None:
-        """Train to `config.steps`; an interrupt loses at most `config.checkpoint_every` steps."""
+    def run(self) -> bool:
+        """Train to `config.steps`, or until Ctrl-C, which ends the step in hand and saves.
+
+        Being killed loses at most `config.checkpoint_every` steps.
+
+        Returns:
+            Whether all steps are done.
+        """
         config = self.config
         began = time.time()
         with contextlib.ExitStack() as stack:
@@ -141,24 +190,30 @@ class SamaTrainer:
             if self.rank == 0:
                 from torch.utils.tensorboard import SummaryWriter
 
-                save_config(config, self.folder / "config.toml")
                 log = stack.enter_context((self.folder / "log.jsonl").open("a"))
                 board = stack.enter_context(SummaryWriter(str(self.folder), purge_step=self.step + 1))
+            stop = stack.enter_context(StopRequest(patient=self.processes > 1))
             for samples in self._batches():
-                row, logits, prompts = self._train_step(samples)
-                if log is None or board is None:
-                    continue
-                row |= {"step": self.step, "seconds": round(time.time() - began, 1)}
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                for name, value in row.items():
-                    if isinstance(value, float) and name != "seconds":
-                        board.add_scalar(f"{row['task']}/{name}", value, self.step)
-                if self.step % config.sample_every < len(config.tasks):
-                    picture = write_sheet(self.folder / "samples" / f"{self.step:06d}.jpg", samples, logits, prompts)
-                    board.add_image(str(row["task"]), picture, self.step, dataformats="HWC")
-                if self.step % config.checkpoint_every == 0 or self.step == config.steps:
+                row, answers, prompts = self._train_step(samples)
+                if log is not None and board is not None:
+                    row |= {"step": self.step, "seconds": round(time.time() - began, 1)}
+                    log.write(json.dumps(row) + "\n")
+                    log.flush()
+                    for name, value in row.items():
+                        if isinstance(value, float) and name != "seconds":
+                            board.add_scalar(f"{row['task']}/{name}", value, self.step)
+                    if self.step % config.sample_every < len(config.tasks):
+                        picture = write_sheet(
+                            self.folder / "samples" / f"{self.step:06d}.jpg", samples, answers, prompts
+                        )
+                        board.add_image(str(row["task"]), picture, self.step, dataformats="HWC")
+                stopped = processes.any_of(stop.asked, self.device)
+                due = self.step % config.checkpoint_every == 0 or self.step == config.steps
+                if self.rank == 0 and (due or stopped):
                     self.save()
+                if stopped:
+                    break
+        return self.step >= config.steps
 
     def _batches(self) -> Iterator[list[ViewSample]]:
         config = self.config
@@ -172,7 +227,7 @@ class SamaTrainer:
         workers = {"num_workers": config.workers}
         if config.workers:
             # a forked worker would inherit OpenCV's and OpenMP's locks, held by threads that it has not
-            workers |= {"prefetch_factor": 3, "multiprocessing_context": "spawn", "worker_init_fn": _one_thread}  # type: ignore[dict-item]
+            workers |= {"prefetch_factor": 3, "multiprocessing_context": "spawn", "worker_init_fn": _begin_worker}  # type: ignore[dict-item]
         yield from DataLoader(turns, batch_size=config.batch, sampler=order, collate_fn=_as_list, **workers)  # type: ignore[arg-type]
 
     def _rate(self) -> float:
@@ -240,7 +295,9 @@ class SamaTrainer:
         losses = (segmentation_loss if task == "segmentation" else matting_loss)(logits, target, valid)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
-        self._average_gradients()
+        # every process trains the same task in a step, so the same parameters have gradients everywhere
+        processes.average([p.grad for p in self.trained if p.grad is not None])
+        processes.average(self._running_statistics(task))
         norm = nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
         self.optimizer.step()
         self.step += 1
@@ -256,16 +313,8 @@ class SamaTrainer:
     def _tensors(self, prompts: list[SimulatedPrompt]) -> list[torch.Tensor]:
         return [torch.from_numpy(array).to(self.device) for array in to_arrays(prompts)]
 
-    def _average_gradients(self) -> None:
-        if self.processes == 1:
-            return
-        # every process trains the same task in a step, so the same parameters have gradients everywhere
-        gradients = [p.grad for p in self.trained if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        flat /= self.processes
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+    def _running_statistics(self, task: Task) -> list[torch.Tensor]:
+        return [tensor for tensor in self.model.sama.heads[task].buffers() if tensor.dtype.is_floating_point]
 
     def _average_weights(self) -> None:
         # a young average would remember the random start
@@ -275,3 +324,22 @@ class SamaTrainer:
                 self.ema[name].lerp_(tensor.detach(), 1 - decay)
             else:
                 self.ema[name].copy_(tensor)
+
+
+def check_recipe(folder: Path, config: SamaTrainConfig) -> None:
+    """See that a run can go on with this recipe.
+
+    Raises:
+        ConfigError: it has another one.
+    """
+    earlier = load_config(folder / "config.toml", SamaTrainConfig)
+    different = [
+        entry.name
+        for entry in dataclasses.fields(config)
+        if entry.name not in _MAY_CHANGE and getattr(config, entry.name) != getattr(earlier, entry.name)
+    ]
+    if different:
+        raise ConfigError(
+            f"The run in {folder} was made with another recipe: {', '.join(different)} differ from its config.toml. "
+            f"Choose another folder, or change no more than {', '.join(sorted(_MAY_CHANGE))}."
+        )

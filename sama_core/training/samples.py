@@ -71,10 +71,10 @@ class ViewSample:
 
 
 class Source(Protocol):
-    """Anything that makes samples from a random state."""
+    """Anything that makes samples of one task."""
 
     def sample(self, rng: np.random.Generator) -> ViewSample:
-        """Make one sample."""
+        """Make one sample; it depends on `rng` alone."""
         ...
 
 

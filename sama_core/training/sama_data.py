@@ -1,0 +1,88 @@
+"""From the data part of a recipe to sources of samples."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from sama_core.errors import ConfigError, DatasetError
+from sama_core.training.datasets import Entry, find_entries
+from sama_core.training.external import Supply, find_supplies, merge
+from sama_core.training.sama_config import OwnData, OwnSet, SamaTrainConfig
+from sama_core.training.samples import MattingSource, SegmentationSource, Source
+
+#: Photos of a set are repeated in a list of about this length, so that sets are drawn by their shares.
+_LIST_LENGTH = 12000
+
+
+def open_sources(
+    config: SamaTrainConfig, fine_size: int
+) -> tuple[dict[Literal["segmentation", "matting"], Source], list[Supply]]:
+    """Open all data of a recipe.
+
+    Args:
+        config: the recipe.
+        fine_size: F of `ViewSample`, twice the backbone's input size.
+
+    Returns:
+        A source for each task of the recipe, and what they were made of.
+
+    Raises:
+        ConfigError: a task has no data, or `target_side` does not divide `fine_size`.
+        DatasetError: a set cannot be found, or its photos and targets do not match up.
+    """
+    supplies = find_supplies(config.data, config.backgrounds, fine_size, config.target_side)
+    if config.own is not None:
+        supplies += own_supplies(config.own, fine_size, config.target_side)
+    supplies = [supply for supply in supplies if supply.task in config.tasks]
+    for task in config.tasks:
+        if task not in {supply.task for supply in supplies}:
+            raise ConfigError(
+                f"The recipe has no data for {task}: add a [[data]] set or [own], or leave it out of tasks."
+            )
+    # one supply alone needs no draw of which one
+    alone = {task: [s.source for s in supplies if s.task == task] for task in config.tasks}
+    return {task: some[0] if len(some) == 1 else merge(supplies)[task] for task, some in alone.items()}, supplies
+
+
+def own_supplies(own: OwnData, fine_size: int, target_size: int) -> list[Supply]:
+    """Segmentation and matting samples of photos that have masks alone.
+
+    Raises:
+        DatasetError: no split.csv, a set that it does not list, or photos without masks.
+    """
+    table = own.folder / "split.csv"
+    if not table.is_file():
+        raise DatasetError(f"There is no split.csv in {own.folder}. Give the folder that holds it as own.folder.")
+    listed = _sets(table)
+    if unknown := sorted({chosen.name for chosen in own.sets} - listed):
+        raise DatasetError(f"{table} lists no training photo of {unknown[0]}. It has {', '.join(sorted(listed))}.")
+    entries = find_entries(own.folder, "train", tuple(chosen.name for chosen in own.sets) or None)
+    unmatted = {chosen.name for chosen in own.sets if not chosen.matting}
+    name = own.folder.name
+    source = SegmentationSource(repeated(entries, own.sets), fine_size, target_size)
+    supplies = [Supply(name, "train", "segmentation", len(entries), own.weight, source)]
+    if photos := [entry for entry in entries if entry.set_name not in unmatted]:
+        source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, asdict(own.mix))
+        supplies.append(Supply(name, "train", "matting", len(photos), own.weight, source))
+    return supplies
+
+
+def repeated(entries: list[Entry], sets: tuple[OwnSet, ...]) -> list[Entry]:
+    """Repeat the photos of each set, at least once each, so that a uniform draw takes sets by their shares."""
+    if not sets:
+        return entries
+    total = sum(chosen.share for chosen in sets)
+    by_name = {chosen.name: [entry for entry in entries if entry.set_name == chosen.name] for chosen in sets}
+    result = []
+    for chosen in sorted(sets, key=lambda chosen: chosen.name):
+        photos = by_name[chosen.name]
+        result += photos * max(1, round(chosen.share / total * _LIST_LENGTH / len(photos)))
+    return result
+
+
+def _sets(table: Path) -> set[str]:
+    with table.open(newline="") as file:
+        return {row["set"] for row in csv.DictReader(file) if row["split"] == "train"}
