@@ -6,7 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from sama_core.errors import ConfigError
 from sama_core.evaluation.variants import VARIANTS
+
+#: Modules of the packages in the `evaluate` extra.
+_EXTRAS = ("cv2", "py_sod_metrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +79,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, and print Markdown tables."""
-    return {"clicks": _clicks, "tables": _tables, "heads": _heads}[args.what](args)
+    """Evaluate, and print Markdown tables.
+
+    Raises:
+        ConfigError: a package that only evaluation needs is not installed.
+    """
+    try:
+        return {"clicks": _clicks, "tables": _tables, "heads": _heads}[args.what](args)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        raise ConfigError(
+            f"The package {error.name} is not installed. Run: pip install 'sama-gimp[evaluate]'."
+        ) from error
 
 
 def _clicks(args: argparse.Namespace) -> int:

@@ -1,6 +1,8 @@
 """`sama evaluate tables`, on tiny trees in the layout of the paper's data sets, with the model that ships."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import cast
@@ -297,6 +299,16 @@ def test_16_bit_mattes_keep_their_values(out, data, tmp_path, engine):
     Image.fromarray(np.asarray(Image.open(pairs[0].target)).astype(np.uint16) * 257).save(deep)
     row = datasets_run.measure_pair(engine, benchmark, type(pairs[0])("cat", pairs[0].image, deep, "alpha"))
     assert [{"name": "cat"} | row] == datasets_run.read_rows(out / "sama/AM-2K.jsonl")
+
+
+@pytest.mark.parametrize("package", ["cv2", "py_sod_metrics"])
+def test_a_package_that_is_not_installed_is_named_with_the_remedy(package):
+    command = (
+        f"import sys; sys.modules['{package}'] = None; from sama_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", command, "evaluate", "tables"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"sama: The package {package} is not installed. Run: pip install 'sama-gimp[evaluate]'.\n"
 
 
 def test_the_papers_figures_are_whole_and_sane():
