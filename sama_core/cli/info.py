@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if adapter is not None:
         config, source = adapter.config, "as its adapter file says"
     else:
-        config, source = (LITE if about.bundled else SamaConfig()), "as “sama train” would build it"
+        config, source = (LITE if about.bundled else SamaConfig()), "as “sama train modules” would build it"
     sam, sama = count_sam(about.name), count_sama(about.name, config)
     print(f"{about.name}: {about.summary}")
     print(f"\nSAM, frozen{_number(sum(sam.values()), 29)}")
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if not about.weights.is_file():
         print(about.remedy)
     if adapter is None:
-        print(f"adapter: {about.adapter} (not there; “sama train” makes one)")
+        print(f"adapter: {about.adapter} (not there; “sama train modules” makes one)")
     else:
         print(f"adapter: {about.adapter} ({about.adapter.stat().st_size / 1e6:.1f} MB)")
         print(f"trained on {adapter.backbone} with weights of SHA-256 {adapter.backbone_sha256}")

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clicks.add_argument("--peers", default="grabcut", help="comma-separated: grabcut, or none (default: grabcut)")
     clicks.add_argument("--model", default="lite")
     clicks.add_argument("--weights", type=Path, help="weight file to use instead of the model's own")
+    clicks.add_argument("--adapter", type=Path, help="SAMA adapter file to use instead of the model's own")
     clicks.add_argument("--device", default="auto")
     clicks.add_argument(
         "--out", type=Path, default=Path("build/evaluate"), help="folder of the per-photo rows; resumed"
@@ -95,13 +96,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
-    from sama_core.evaluation import clicks
+    from sama_core.evaluation import clicks, datasets_run
     from sama_core.evaluation.segmenters import EngineSegmenter, GrabCut, Segmenter
     from sama_core.training.datasets import find_entries
 
     sets = tuple(args.sets.split(",")) if args.sets else None
     entries = clicks.choose(find_entries(args.data, args.split, sets), args.photos)
-    segmenters: list[Segmenter] = [EngineSegmenter(args.model, args.device, args.weights)]
+    segmenters: list[Segmenter] = [EngineSegmenter(args.model, args.device, args.weights, args.adapter)]
+    datasets_run.claim_folder(args.out, datasets_run.identify(args.model, args.weights, args.adapter))
     if args.peers == "grabcut":
         segmenters.append(GrabCut())
     results = {}
@@ -153,13 +155,15 @@ def _measure_sets(args: argparse.Namespace) -> None:
     from sama_core.evaluation import datasets_run
     from sama_core.inference.embedding_cache import EmbeddingCache
     from sama_core.inference.engine import Engine
+    from sama_core.model.views import QUADRANTS
 
     found, missing = datasets_run.find_sets(args.data, args.sets.split(",") if args.sets else None)
     for name, why in missing.items():
         print(f"{name}: not measured. {why}", file=sys.stderr)
     if not found:
         return
-    engine = Engine(args.model, args.device, EmbeddingCache(None, ram_entries=1), args.weights, args.adapter)
+    cache = EmbeddingCache(None, ram_entries=QUADRANTS + 1)
+    engine = Engine(args.model, args.device, cache, args.weights, args.adapter)
     folder = args.out / args.variant
     datasets_run.claim_folder(folder, datasets_run.identify(args.model, args.weights, args.adapter))
     for benchmark, pairs in found:

@@ -126,6 +126,8 @@ def identify(model: str, weights: Path | None = None, adapter: Path | None = Non
 def claim_folder(folder: Path, identity: dict[str, str]) -> None:
     """Make `folder` the place of one model's measurements; it may hold earlier ones of the same model.
 
+    Rows without a label may be any model's.
+
     Args:
         identity: what `identify` gave.
 
@@ -134,7 +136,8 @@ def claim_folder(folder: Path, identity: dict[str, str]) -> None:
     """
     label = folder / _LABEL
     folder.mkdir(parents=True, exist_ok=True)
-    if label.exists() and json.loads(label.read_text()) != identity:
+    earlier = json.loads(label.read_text()) if label.exists() else None
+    if earlier != identity and any(folder.glob("*.jsonl")):
         raise ConfigError(f"{folder} holds measurements of another model. Choose another --out or remove that folder.")
     label.write_text(json.dumps(identity, indent=1) + "\n")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.engine import Engine
+from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
 
 
@@ -31,11 +32,16 @@ class Segmenter(Protocol):
 
 
 class EngineSegmenter:
-    """The product's own way: `Engine.select` at full resolution, the previous logits as prompt of the next click."""
+    """The product's own way: `Engine.select` at full resolution, the previous logits as prompt of the next click.
 
-    def __init__(self, model: str, device: str, weights: Path | None = None) -> None:
+    Args:
+        model, device, weights, adapter: as for `Engine`.
+    """
+
+    def __init__(self, model: str, device: str, weights: Path | None = None, adapter: Path | None = None) -> None:
         self.name = f"SAMA {model}"
-        self._engine = Engine(model, device, EmbeddingCache(None, ram_entries=1), weights)
+        # one photo at a time: its overview and its quadrants
+        self._engine = Engine(model, device, EmbeddingCache(None, ram_entries=QUADRANTS + 1), weights, adapter)
         self._logits: np.ndarray | None = None
 
     def begin(self, rgb: np.ndarray) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sama_core.cli import main
 from sama_core.evaluation import clicks
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import GrabCut
@@ -126,3 +127,29 @@ def test_photos_are_spread_evenly_and_sets_take_turns():
         ("a", "08"),
     ]
     assert len(clicks.choose(entries("a", 9), None)) == 9
+
+
+@pytest.fixture
+def data(entry, tmp_path):
+    (tmp_path / "data/made/images").mkdir(parents=True)
+    (tmp_path / "data/made/masks").mkdir()
+    entry.image.rename(tmp_path / "data/made/images/one.png")
+    entry.mask.rename(tmp_path / "data/made/masks/one.png")
+    (tmp_path / "data/split.csv").write_text("set,name,split\nmade,one,val\n")
+    return tmp_path / "data"
+
+
+def test_clicks_are_asked_of_the_adapter_that_is_named(data, tmp_path, capsys):
+    run = ["evaluate", "clicks", "--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*run, "--adapter", str(tmp_path / "mine.safetensors")]) == 1
+    assert "There is no adapter mine.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_clicks_of_another_model_are_not_counted_in(data, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    rows = tmp_path / "out/sama-lite.jsonl"
+    rows.write_text("{}\n")
+    assert main(["evaluate", "clicks", "--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert "measurements of another model" in capsys.readouterr().err
+    assert rows.read_text() == "{}\n"

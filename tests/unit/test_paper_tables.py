@@ -228,10 +228,15 @@ def test_clicks_are_drawn_from_the_truth_three_times_and_the_same_again(data):
 
 
 def test_rows_of_other_weights_are_not_mixed_in(tmp_path):
-    datasets_run.claim_folder(tmp_path / "a", {"model": "lite", "weights": "1"})
-    datasets_run.claim_folder(tmp_path / "a", {"model": "lite", "weights": "1"})
+    one, other = {"model": "lite", "weights": "1"}, {"model": "lite", "weights": "2"}
+    datasets_run.claim_folder(tmp_path / "a", one)
+    (tmp_path / "a/AM-2K.jsonl").write_text("{}\n")
+    datasets_run.claim_folder(tmp_path / "a", one)
     with pytest.raises(ConfigError, match="another model"):
-        datasets_run.claim_folder(tmp_path / "a", {"model": "lite", "weights": "2"})
+        datasets_run.claim_folder(tmp_path / "a", other)
+    (tmp_path / "a/model.json").unlink()
+    with pytest.raises(ConfigError, match="another model"):
+        datasets_run.claim_folder(tmp_path / "a", one)
 
 
 def test_a_model_is_named_with_its_files_and_says_when_it_has_no_adapter(tmp_path):
