@@ -88,8 +88,9 @@ def _modules(args: argparse.Namespace) -> int:
         first = processes.rank_and_count()[0] == 0
         sam, sha256 = registry.load(config.model, args.weights)
         sources, supplies = open_sources(config, 2 * sam.input_size)
-        start = None
+        start, start_name = None, ""
         if args.start is not None and not (args.run / "last.pt").exists():
+            start_name = args.start.name
             start, anew = start_from(args.start, config, sam.backbone.early_channels, sha256)
             if anew and first:
                 print(f"{args.start} lacks {len(anew)} of {len(start)} tensors, which begin anew: {', '.join(anew)}")
@@ -97,14 +98,14 @@ def _modules(args: argparse.Namespace) -> int:
             {"set": supply.name, "split": supply.split, "task": supply.task, "targets": supply.targets}
             for supply in supplies
         ]
-        provenance = Provenance(sha256, data, args.start.name if start is not None else "")
+        provenance = Provenance(sha256, data, start_name)
         trainer = SamaTrainer(sam, sources, config, args.run, device, start, provenance)
         if first:
             for supply in supplies:
                 print(f"{supply.task}: {supply.targets} targets of {supply.name} {supply.split}")
             print(f"Step {trainer.step} of {config.steps} on {device}; log in {args.run}", flush=True)
         done = trainer.run()
-    if first and not done:
+    if not done and first:
         print(f"Stopped after step {trainer.step}, saved in {args.run}. The same command goes on from there.")
     if first and done and args.export is not None:
         export_run(args.run, args.export)

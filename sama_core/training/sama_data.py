@@ -36,15 +36,16 @@ def open_sources(
     supplies = find_supplies(config.data, config.backgrounds, fine_size, config.target_side)
     if config.own is not None:
         supplies += own_supplies(config.own, fine_size, config.target_side)
-    supplies = [supply for supply in supplies if supply.task in config.tasks]
+    sources: dict[Literal["segmentation", "matting"], Source] = {}
     for task in config.tasks:
-        if task not in {supply.task for supply in supplies}:
+        some = [supply for supply in supplies if supply.task == task]
+        if not some:
             raise ConfigError(
                 f"The recipe has no data for {task}: add a [[data]] set or [own], or leave it out of tasks."
             )
-    # one supply alone needs no draw of which one
-    alone = {task: [s.source for s in supplies if s.task == task] for task in config.tasks}
-    return {task: some[0] if len(some) == 1 else merge(supplies)[task] for task, some in alone.items()}, supplies
+        # one supply alone needs no draw of which one
+        sources[task] = some[0].source if len(some) == 1 else merge(some)[task]
+    return sources, [supply for supply in supplies if supply.task in sources]
 
 
 def own_supplies(own: OwnData, fine_size: int, target_size: int) -> list[Supply]:

@@ -194,7 +194,8 @@ class SamaTrainer:
                 board = stack.enter_context(SummaryWriter(str(self.folder), purge_step=self.step + 1))
             stop = stack.enter_context(StopRequest(patient=self.processes > 1))
             for samples in self._batches():
-                row, answers, prompts = self._train_step(samples)
+                row, answers, prompts = self._gradients(samples)
+                row["norm"] = round(self._update(), 4)
                 if log is not None and board is not None:
                     row |= {"step": self.step, "seconds": round(time.time() - began, 1)}
                     log.write(json.dumps(row) + "\n")
@@ -267,12 +268,15 @@ class SamaTrainer:
         rounds = int(rng.choice(config.extra_rounds)) if config.prompts == "dialogue" else 0
         return prompts, truth, known, rounds
 
-    def _train_step(self, samples: list[ViewSample]) -> tuple[dict, np.ndarray, list[SimulatedPrompt]]:
-        config, model, sam = self.config, self.model, self.model.sam
-        task: Task = config.tasks[self.step % len(config.tasks)]
+    @property
+    def _task(self) -> Task:
+        """Of the step in hand."""
+        return self.config.tasks[self.step % len(self.config.tasks)]
+
+    def _gradients(self, samples: list[ViewSample]) -> tuple[dict, np.ndarray, list[SimulatedPrompt]]:
+        """Set the gradients of this process's samples; returns a row for the log, answers B×T×T in 0..1 and prompts."""
+        config, model, sam, task = self.config, self.model, self.model.sam, self._task
         self._set_modes(task)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * self._rate()
         x, fine = self._inputs(samples)
         prompts, truth, known, rounds = self._prompts(samples)
         rng = np.random.default_rng((config.seed, 5, self.step, self.rank))
@@ -295,26 +299,34 @@ class SamaTrainer:
         losses = (segmentation_loss if task == "segmentation" else matting_loss)(logits, target, valid)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
-        # every process trains the same task in a step, so the same parameters have gradients everywhere
-        processes.average([p.grad for p in self.trained if p.grad is not None])
-        processes.average(self._running_statistics(task))
-        norm = nn.utils.clip_grad_norm_(self.trained, config.clip_norm)
-        self.optimizer.step()
-        self.step += 1
-        self._average_weights()
         with torch.no_grad():
             wrong = ((torch.sigmoid(logits) - target).abs() * valid).sum() / valid.sum().clamp(min=1)
             before = nn.functional.interpolate(stock.float(), size=size, mode="bilinear", align_corners=False)
             stock_wrong = ((torch.sigmoid(before) - target).abs() * valid).sum() / valid.sum().clamp(min=1)
         row = {name: round(value.item(), 5) for name, value in losses.items()}
-        row |= {"mad": round(wrong.item(), 5), "stock_mad": round(stock_wrong.item(), 5), "norm": round(norm.item(), 4)}
-        return row | {"task": task}, torch.sigmoid(logits[:, 0].detach()).cpu().numpy(), prompts
+        row |= {"mad": round(wrong.item(), 5), "stock_mad": round(stock_wrong.item(), 5), "task": task}
+        return row, torch.sigmoid(logits[:, 0].detach()).cpu().numpy(), prompts
+
+    def _update(self) -> float:
+        """End the step; returns the norm of the gradients over all processes."""
+        # every process trains the same task in a step, so the same parameters have gradients everywhere
+        processes.average([p.grad for p in self.trained if p.grad is not None])
+        processes.average(self._running_statistics())
+        norm = nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self._rate()
+        self.optimizer.step()
+        self.step += 1
+        self._average_weights()
+        return norm.item()
 
     def _tensors(self, prompts: list[SimulatedPrompt]) -> list[torch.Tensor]:
         return [torch.from_numpy(array).to(self.device) for array in to_arrays(prompts)]
 
-    def _running_statistics(self, task: Task) -> list[torch.Tensor]:
-        return [tensor for tensor in self.model.sama.heads[task].buffers() if tensor.dtype.is_floating_point]
+    def _running_statistics(self) -> list[torch.Tensor]:
+        """BatchNorm's, wherever it is not frozen."""
+        layers = [module for module in self.model.sama.modules() if module.training]
+        return [buffer for layer in layers for buffer in layer.buffers(recurse=False) if buffer.is_floating_point()]
 
     def _average_weights(self) -> None:
         # a young average would remember the random start
