@@ -27,7 +27,7 @@ from sama_core.weights.files import save_weights
 
 FORMAT = "1"
 
-_REMEDY = "Train it again with “sama train”, or get another copy of the file."
+_REMEDY = "Train it again with “sama train modules”, or get another copy of the file."
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ def load_adapter(
     if about.backbone != backbone:
         raise WeightsError(
             f"The adapter {path} is for the model “{about.backbone}”, not for “{backbone}”. "
-            f"Use it with “{about.backbone}”, or train one for “{backbone}” with “sama train”."
+            f"Use it with “{about.backbone}”, or train one for “{backbone}” with “sama train modules”."
         )
     if about.backbone_sha256 != backbone_sha256:
         raise WeightsError(
             f"The adapter {path} was trained on other weights of “{backbone}” than those in use "
             f"(SHA-256 {about.backbone_sha256[:12]}…, in use {backbone_sha256[:12]}…). "
-            "Use the weights it was trained on, or train it again with “sama train”."
+            "Use the weights it was trained on, or train it again with “sama train modules”."
         )
     try:
         with torch.device("meta"):
@@ -123,7 +123,7 @@ def load_adapter(
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():
-        raise WeightsError(f"There is no adapter {path.name} in {path.parent}. Make one with “sama train”.")
+        raise WeightsError(f"There is no adapter {path.name} in {path.parent}. Make one with “sama train modules”.")
     try:
         with safe_open(path, "pt") as file:
             yield file

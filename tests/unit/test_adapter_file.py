@@ -127,5 +127,5 @@ def test_a_truncated_file_is_refused(path, keep):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"no adapter none\.safetensors in .*“sama train”"):
+    with pytest.raises(WeightsError, match=r"no adapter none\.safetensors in .*“sama train modules”"):
         load_adapter(tmp_path / "none.safetensors", CHANNELS, "lite", SHA)
