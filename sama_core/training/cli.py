@@ -95,14 +95,15 @@ def _modules(args: argparse.Namespace) -> int:
             if anew and first:
                 print(f"{args.start} lacks {len(anew)} of {len(start)} tensors, which begin anew: {', '.join(anew)}")
         data: list[dict[str, str | int]] = [
-            {"set": supply.name, "split": supply.split, "task": supply.task, "targets": supply.targets}
+            {"set": name, "split": supply.split, "task": supply.task, "targets": targets}
             for supply in supplies
+            for name, targets in supply.sets.items()
         ]
         provenance = Provenance(sha256, data, start_name)
         trainer = SamaTrainer(sam, sources, config, args.run, device, start, provenance)
         if first:
-            for supply in supplies:
-                print(f"{supply.task}: {supply.targets} targets of {supply.name} {supply.split}")
+            for row in data:
+                print(f"{row['task']}: {row['targets']} targets of {row['set']} {row['split']}")
             print(f"Step {trainer.step} of {config.steps} on {device}; log in {args.run}", flush=True)
         done = trainer.run()
     if not done and first:

@@ -51,23 +51,27 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Supply:
-    """What one data set gives for one task.
+    """What data gives for one task.
 
     Attributes:
-        name: of the layout, or of the folder where the layout is the project's own.
-        split: of the set.
-        task: what its targets train.
-        targets: how many there are.
+        sets: names of the data sets, and how many targets are of each; a set is named by its layout, or by its folder
+            where the layout is the project's own.
+        split: of the sets.
+        task: what the targets train.
         weight: how often one of them is drawn, relative to one of another supply.
         source: of the samples.
     """
 
-    name: str
+    sets: dict[str, int]
     split: str
     task: Literal["segmentation", "matting"]
-    targets: int
     weight: float
     source: Source
+
+    @property
+    def targets(self) -> int:
+        """How many there are."""
+        return sum(self.sets.values())
 
 
 def make_sources(
@@ -123,17 +127,17 @@ def find_supplies(
                 source = SegmentationSource(find_entries(chosen.root, chosen.split, names), fine_size, target_size)
             else:
                 source = MaskSource(masks, fine_size, target_size)
-            supplies.append(Supply(name, chosen.split, "segmentation", len(masks), chosen.weight, source))
+            supplies.append(Supply({name: len(masks)}, chosen.split, "segmentation", chosen.weight, source))
         if mattes:
             source = MatteSource(mattes, fine_size, target_size)
-            supplies.append(Supply(name, chosen.split, "matting", len(mattes), chosen.weight, source))
+            supplies.append(Supply({name: len(mattes)}, chosen.split, "matting", chosen.weight, source))
         if foregrounds:
             if not photos:
                 raise DatasetError(
                     f"{chosen.root} has foregrounds without photos. Name folders of photos to composite them over."
                 )
             source = ForegroundSource(foregrounds, photos, fine_size, target_size)
-            supplies.append(Supply(name, chosen.split, "matting", len(foregrounds), chosen.weight, source))
+            supplies.append(Supply({name: len(foregrounds)}, chosen.split, "matting", chosen.weight, source))
     return supplies
 
 

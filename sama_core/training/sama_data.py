@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -62,12 +63,11 @@ def own_supplies(own: OwnData, fine_size: int, target_size: int) -> list[Supply]
         raise DatasetError(f"{table} lists no training photo of {unknown[0]}. It has {', '.join(sorted(listed))}.")
     entries = find_entries(own.folder, "train", tuple(chosen.name for chosen in own.sets) or None)
     unmatted = {chosen.name for chosen in own.sets if not chosen.matting}
-    name = own.folder.name
     source = SegmentationSource(repeated(entries, own.sets), fine_size, target_size)
-    supplies = [Supply(name, "train", "segmentation", len(entries), own.weight, source)]
+    supplies = [Supply(_counts(entries), "train", "segmentation", own.weight, source)]
     if photos := [entry for entry in entries if entry.set_name not in unmatted]:
         source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, asdict(own.mix))
-        supplies.append(Supply(name, "train", "matting", len(photos), own.weight, source))
+        supplies.append(Supply(_counts(photos), "train", "matting", own.weight, source))
     return supplies
 
 
@@ -82,6 +82,10 @@ def repeated(entries: list[Entry], sets: tuple[OwnSet, ...]) -> list[Entry]:
         photos = by_name[chosen.name]
         result += photos * max(1, round(chosen.share / total * _LIST_LENGTH / len(photos)))
     return result
+
+
+def _counts(entries: list[Entry]) -> dict[str, int]:
+    return dict(Counter(entry.set_name for entry in entries))
 
 
 def _sets(table: Path) -> set[str]:

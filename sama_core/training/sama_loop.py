@@ -43,7 +43,7 @@ class Provenance:
 
     Attributes:
         backbone_sha256: of the weight file of the frozen SAM.
-        data: for each source, its set, split, task and number of targets.
+        data: for each set and task, the set, its split, the task and the number of targets.
         start: name of the adapter that the modules started from; empty for a random start.
     """
 

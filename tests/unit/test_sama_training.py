@@ -304,7 +304,10 @@ def test_sets_of_ones_own_are_drawn_by_their_shares(own):
     sets = (OwnSet("one", 0.75), OwnSet("three", 0.25, matting=False))
     config = dataclasses.replace(CONFIG, own=OwnData(own, sets=sets, mix=MattingMix(drawn=1, drawn_blob=0)))
     sources, supplies = open_sources(config, 256)
-    assert [(supply.task, supply.targets) for supply in supplies] == [("segmentation", 4), ("matting", 1)]
+    assert [(supply.task, supply.sets) for supply in supplies] == [
+        ("segmentation", {"one": 1, "three": 3}),
+        ("matting", {"one": 1}),
+    ]
     assert isinstance(sources["segmentation"].sample(np.random.default_rng(0)), ViewSample)
     photos = sources["segmentation"]._entries  # type: ignore[attr-defined]
     assert sum(entry.set_name == "one" for entry in photos) / len(photos) == pytest.approx(0.75, abs=0.01)
@@ -320,9 +323,8 @@ def test_public_sets_join_ones_own(own, tmp_path):
     draw_photos(tmp_path / "mattes", "alphas", 2)
     config = dataclasses.replace(CONFIG, own=OwnData(own), data=(DataSet(tmp_path / "mattes", "plain", weight=5),))
     sources, supplies = open_sources(config, 256)
-    assert [(s.name, s.task, s.targets) for s in supplies] == [
-        ("mattes", "matting", 2), ("own", "segmentation", 4), ("own", "matting", 4),
-    ]  # fmt: skip
+    assert [(s.task, s.targets) for s in supplies] == [("matting", 2), ("segmentation", 4), ("matting", 4)]
+    assert supplies[0].sets == {"mattes": 2}
     assert sources["matting"].sample(np.random.default_rng(0)).task == "matting"
 
 
@@ -344,10 +346,10 @@ def test_the_command_line_trains_resumes_and_exports(own, tmp_path, capsys):
     save_config(config, recipe)
     command = ["train", "modules", "--config", str(recipe), "--run", str(run), "--device", "cpu"]
     assert main([*command, "--export", str(adapter)]) == 0
-    assert "segmentation: 4 targets of own train" in capsys.readouterr().out
+    assert "segmentation: 3 targets of three train" in capsys.readouterr().out
     assert load_config(run / "config.toml", SamaTrainConfig) == config
     about = registry.info("lite")
-    assert load_adapter(adapter, 40, "lite", about.sha256)[1].training["data"][0]["targets"] == 4
+    assert load_adapter(adapter, 40, "lite", about.sha256)[1].training["data"][1]["targets"] == 3
     save_config(dataclasses.replace(config, steps=2), recipe)
     assert main(command) == 0
     assert "Step 1 of 2" in capsys.readouterr().out
