@@ -1,0 +1,278 @@
+"""What an installation tells while it runs, and how a front end listens, is asked, and stops it.
+
+Text, `--json` and the window are three front ends of the same installation. A front end is anything with the two
+methods of `FrontEnd`:
+
+    class Window:
+        def tell(self, event): ...          # every event below, in order, on the thread that installs
+        def agrees(self, plan): ...         # after the plan: True to go on, False to leave all as it is
+
+    stop = Stop()
+    status = installer.installation.run(wishes, Window(), stop)     # on any thread; never raises InstallError
+    ...
+    stop.request()                          # from any other thread, at any time
+
+`run` returns 0 when all is installed and works, 1 when not, 130 when it was stopped. The order of what it tells:
+
+    StepStarted("look") … StepDone("look"), Planned          nothing has been changed so far
+    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run
+    for each further step of `Planned.steps`:
+        StepStarted, any number of Progress, Log, Note and Finding, then StepDone or StepFailed
+    after StepFailed, or a stop: TakingBack                  only where something had been made by then
+    Finished                                                 always the last, exactly once
+
+Being stopped takes back what was made, as a failure does; downloads that are complete are kept for the next time.
+
+`--json` writes the same events, one JSON object a line on stdout: the fields of the class, and `event` with its
+`kind`; paths are strings, sizes are bytes. The answers go to stdin, a JSON object a line: `{"agree": true}` or
+`{"agree": false}` after `planned` (not awaited with `--yes`), and `{"stop": true}` at any time. Without `--yes` the end
+of stdin is a stop too: whoever was watching has gone. A line of another kind is passed over.
+
+A front end must pass over kinds and fields that it does not know.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+from installer.failures import InstallError
+
+#: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes.
+STEPS: dict[str, str] = {
+    "look": "Look at this computer",
+    "profiles": "Let GIMP make its settings folder",
+    "environment": "Make the engine's environment",
+    "download": "Download the engine",
+    "engine": "Install the engine",
+    "plug_in": "Put the plug-in into GIMP",
+    "record": "Note how the engine is started",
+    "check": "Try everything out",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `kind` names the class in JSON."""
+
+    kind: ClassVar[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as plain JSON types, with `event` for its kind."""
+        return {"event": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class GimpSeen:
+    """A GIMP, or a GIMP's settings folder, as the plan shows it.
+
+    Attributes:
+        name: for example "GIMP 3.0.4"; without a version when only the settings folder was found.
+        packaging: one of `installer.gimps.PACKAGINGS`, or "" when the program was not found.
+        program: the program's place, or "".
+        folder: where the plug-in goes, or "" when it goes nowhere.
+        action: "install", "keep" (it is there, and current) or "skip".
+        note: why it may not work there or what to know, whole sentences; "" when nothing is known against it.
+    """
+
+    name: str
+    packaging: str
+    program: str
+    folder: str
+    action: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """All that is going to be done. Nothing has been changed when this is told.
+
+    Attributes:
+        version: of SAMA.
+        home: SAMA_HOME.
+        gimps: every GIMP found.
+        engine: "make" an environment, "update" or "keep" the one there is, or "use" the one that was named.
+        python: the interpreter that the environment is made with, or that is used; "" otherwise.
+        accelerator: what the engine will compute with, in words.
+        torch: the chosen build of PyTorch: "cpu", "cuda", "rocm" or "default"; "" when none is downloaded.
+        download_bytes: about how much is downloaded; 0 for nothing.
+        kept_bytes: about how much disk the engine takes in the end.
+        needed_bytes: free disk space that is insisted on, and `free_bytes` what there is.
+        measured: the three sizes were measured with this build; else they are estimates.
+        steps: the names of the steps to come, in order, keys of `STEPS`; empty when there is nothing to do.
+    """
+
+    kind = "planned"
+    version: str
+    home: str
+    gimps: tuple[GimpSeen, ...]
+    engine: str
+    python: str
+    accelerator: str
+    torch: str
+    download_bytes: int
+    kept_bytes: int
+    needed_bytes: int
+    free_bytes: int
+    measured: bool
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    """A step begins.
+
+    Attributes:
+        step: a key of `STEPS`; `title` is its text.
+        number: 1 for the first step of this run, of `count`; 0 of 0 for "look", before they are known.
+    """
+
+    kind = "step_started"
+    step: str
+    title: str
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far a step is.
+
+    Attributes:
+        done: bytes so far, with those kept from an earlier run.
+        total: bytes in all, or None when not known.
+        text: what is being worked on, for example a file's name.
+    """
+
+    kind = "progress"
+    step: str
+    done: int
+    total: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class StepDone(Event):
+    """A step is done; `text` is one sentence about it, or ""."""
+
+    kind = "step_done"
+    step: str
+    text: str
+
+
+@dataclass(frozen=True)
+class StepFailed(Event):
+    """A step failed; `message` says what happened and what to do."""
+
+    kind = "step_failed"
+    step: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something worth knowing; with `warning`, something that may go wrong later."""
+
+    kind = "note"
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Log(Event):
+    """A line that a program said while it worked for a step; of interest only when the step fails."""
+
+    kind = "log"
+    step: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding(Event):
+    """What trying out one thing gave.
+
+    Attributes:
+        subject: "Engine", or a GIMP's name.
+        ok: None when it could not be tried.
+        text: what was found, with a remedy when it is not well.
+        picture: the file of a picture that shows the result, or "".
+    """
+
+    kind = "finding"
+    subject: str
+    ok: bool | None
+    text: str
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class TakingBack(Event):
+    """What this run has made is being taken away again."""
+
+    kind = "taking_back"
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The end.
+
+    Attributes:
+        status: what the installer exits with: 0 installed (or nothing to do) and working, 1 not, 130 stopped.
+        changed: something is different from before.
+        message: what to tell the person: where the menu entries are, or what went wrong and the remedy.
+    """
+
+    kind = "finished"
+    status: int
+    changed: bool
+    message: str
+
+
+class Stopped(InstallError):
+    """The person asked to stop."""
+
+
+class Stop:
+    """A person's wish to stop, made on one thread and heeded on another."""
+
+    def __init__(self) -> None:
+        self._wish = threading.Event()
+
+    def request(self) -> None:
+        """Ask the installation to stop; it does so within about a second, and takes back what it made."""
+        self._wish.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked."""
+        return self._wish.is_set()
+
+    def check(self) -> None:
+        """Go on, unless somebody asked to stop.
+
+        Raises:
+            Stopped: somebody did.
+        """
+        if self._wish.is_set():
+            raise Stopped("Stopped. Run the installer again to go on; what was downloaded whole is kept.")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; return whether somebody asked to stop."""
+        return self._wish.wait(seconds)
+
+
+class FrontEnd(Protocol):
+    """Whoever shows an installation to a person, or to a program."""
+
+    def tell(self, event: Event) -> None:
+        """Show the event. Called on the thread that installs, so that a slow answer holds the installation up."""
+        ...
+
+    def agrees(self, plan: Planned) -> bool:
+        """Ask whether to do what the plan says.
+
+        Raises:
+            InstallError: there is nobody to ask.
+        """
+        ...
