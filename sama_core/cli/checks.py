@@ -114,7 +114,7 @@ def check_device() -> Iterator[Check]:
 def check_weights() -> Iterator[Check]:
     """The weight file of each model."""
     from sama_core.model.registry import MODELS
-    from sama_core.weights.files import file_sha256
+    from sama_core.weights.checksum import file_sha256
 
     for model in MODELS.values():
         name = f"Model {model.name}"

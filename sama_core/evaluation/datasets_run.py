@@ -22,7 +22,7 @@ from sama_core.model import registry
 from sama_core.prompts import Prompt
 from sama_core.training.datasets import load_rgb
 from sama_core.training.layouts import LAYOUTS, Pair, find_pairs
-from sama_core.weights.files import file_sha256
+from sama_core.weights.checksum import file_sha256
 
 #: Include clicks of the COIFT curve, and how often they are drawn.
 CLICKS = (1, 3, 5, 10)

@@ -167,7 +167,8 @@ def load(name: str, weights: Path | None = None) -> Loaded:
     path = weights or about.weights
     sha256 = "" if weights else about.sha256
     if about.bundled:
-        from sama_core.weights.files import file_sha256, load_weights
+        from sama_core.weights.checksum import file_sha256
+        from sama_core.weights.files import load_weights
 
         network = build(name)
         load_weights(network, path, sha256)

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sama_core import __version__, paths
+from sama_core.file_lock import FileLock
 from sama_core.service import PROTOCOL
 from sama_core.service.log_file import open_log
 
@@ -33,43 +34,16 @@ LOCK_PATIENCE = 8.0
 WORKER_PATIENCE = 2.0
 
 
-class EngineLock:
-    """The lock a user's only engine holds for its life. The system frees it however the process ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-    def acquire(self) -> bool:
-        """Try to take the lock, and say whether that worked."""
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Free the lock."""
-        os.close(self._descriptor)
-
-
-def become_the_engine() -> EngineLock | None:
+def become_the_engine() -> FileLock | None:
     """Return the lock, or None when another engine lives.
 
     Returns None at once when the other one can be found by its state file. While there is none, it is
     starting or leaving: then this waits for one or the other.
     """
-    lock = EngineLock(paths.state_file().with_name("engine.lock"))
+    lock = FileLock(paths.state_file().with_name("engine.lock"))
     deadline = time.monotonic() + LOCK_PATIENCE
     while not lock.acquire():
         if paths.state_file().exists() or time.monotonic() > deadline:
-            lock.close()
             return None
         time.sleep(0.05)
     return lock
@@ -150,7 +124,7 @@ def serve(engines: EnginePool, detached: bool) -> int:
         log.exception("the engine cannot go on")
         raise
     finally:
-        lock.close()
+        lock.release()
     logging.shutdown()
     if not worker_ended:
         # Ending the interpreter under a thread that is computing in native code can crash, and there is nothing

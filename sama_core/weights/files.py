@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sama_core.errors import WeightsError
+from sama_core.weights.checksum import file_sha256
 
 
 def save_weights(
@@ -55,12 +55,3 @@ def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, st
             f"The weight file {path} belongs to another model or version. Run the installer again to repair it."
         ) from error
     return metadata
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -10,7 +10,8 @@ from sama_core.model import registry
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
 from sama_core.weights.adapter import save_adapter
-from sama_core.weights.files import file_sha256, save_weights
+from sama_core.weights.checksum import file_sha256
+from sama_core.weights.files import save_weights
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from sama_core.errors import WeightsError
-from sama_core.weights.files import file_sha256, load_weights, save_weights
+from sama_core.weights.checksum import file_sha256
+from sama_core.weights.files import load_weights, save_weights
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""A lock between processes that the system frees however its holder ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+
+class FileLock:
+    """An exclusive lock on a file of its own; it is no use on the file that is protected, which gets replaced.
+
+    Args:
+        path: the lock's file, made when it is not there, for its owner only.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def acquire(self) -> bool:
+        """Try to take the lock, and say whether that worked.
+
+        Raises:
+            OSError: the lock's file cannot be made.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _locked(descriptor) or not self._still_there(descriptor):
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def _still_there(self, descriptor: int) -> bool:
+        """Whether the path still leads to the file that is locked: its last holder may have removed it just now."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except OSError:
+            return False
+
+    def release(self, remove: bool = False) -> None:
+        """Free the lock; with `remove`, its file goes too, where the system lets an open file go."""
+        if remove:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
