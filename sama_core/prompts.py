@@ -42,10 +42,11 @@ class Prompt:
         Raises:
             InvalidPrompt: nothing to go on, wrong shapes, non-finite numbers, or everything off the image.
         """
-        points = (
-            np.asarray(self.points, np.float32).reshape(-1, 2) if len(self.points) else np.zeros((0, 2), np.float32)
-        )
-        labels = np.asarray(self.labels, np.int64).reshape(-1)
+        points = _numbers(self.points, "A click is two numbers: x and y, in pixels. Place the clicks again.")
+        if points.size and points.shape[-1:] != (2,):
+            raise InvalidPrompt("A click is two numbers: x and y, in pixels. Place the clicks again.")
+        points = _float32(points).reshape(-1, 2)
+        labels = _numbers(self.labels, "A label must be 1 (include) or 0 (exclude).").reshape(-1)
         if len(points) != len(labels):
             raise InvalidPrompt(
                 f"There are {len(points)} clicks but {len(labels)} labels. Give one label for each click."
@@ -58,6 +59,7 @@ class Prompt:
             raise InvalidPrompt("A click has a coordinate that is not a number. Place the clicks again.")
         if not np.isin(labels, (0, 1)).all():
             raise InvalidPrompt("A label must be 1 (include) or 0 (exclude).")
+        labels = labels.astype(np.int64)
         inside = (points >= 0).all(1) & (points[:, 0] <= width) & (points[:, 1] <= height)
         if len(points) and not inside.all():
             outside = int((~inside).sum())
@@ -68,7 +70,9 @@ class Prompt:
         mask = self._validated_mask(height, width)
         logits = None
         if self.low_res_logits is not None:
-            logits = np.asarray(self.low_res_logits, np.float32)
+            logits = _float32(
+                _numbers(self.low_res_logits, "low_res_logits must be numbers, as an earlier answer gave them.")
+            )
             if logits.shape != (LOW_RES, LOW_RES) or not np.isfinite(logits).all():
                 raise InvalidPrompt(
                     f"low_res_logits must be {LOW_RES}×{LOW_RES} finite numbers, as an earlier answer gave them."
@@ -82,9 +86,10 @@ class Prompt:
     def _validated_box(self, height: int, width: int) -> np.ndarray | None:
         if self.box is None:
             return None
-        box = np.asarray(self.box, np.float32).reshape(-1)
+        text = "A box is four numbers: left, top, right, bottom."
+        box = _float32(_numbers(self.box, text)).reshape(-1)
         if box.shape != (4,) or not np.isfinite(box).all():
-            raise InvalidPrompt("A box is four numbers: left, top, right, bottom.")
+            raise InvalidPrompt(text)
         box = np.array([min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])], np.float32)
         box = np.clip(box, 0, np.array([width, height, width, height], np.float32))
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
@@ -96,7 +101,7 @@ class Prompt:
     def _validated_mask(self, height: int, width: int) -> np.ndarray | None:
         if self.mask is None:
             return None
-        mask = np.asarray(self.mask)
+        mask = _numbers(self.mask, "A mask is one value of 8 bits for each pixel, above 127 inside. Give such a mask.")
         if mask.shape != (height, width):
             raise InvalidPrompt(
                 f"The mask is {mask.shape} but the picture is {(height, width)}. Give a mask of the same size."
@@ -105,3 +110,25 @@ class Prompt:
         if not mask.any():
             raise InvalidPrompt("The mask is empty. Mark the thing you want.")
         return mask
+
+
+def _numbers(values: object, complaint: str) -> np.ndarray:
+    """Return what a caller gave as an array of numbers of whatever kind.
+
+    Raises:
+        InvalidPrompt: they are no numbers, or rows of different lengths; with `complaint`.
+    """
+    try:
+        numbers = np.asarray(values)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise InvalidPrompt(complaint) from None
+    # Python's numbers beyond 64 bits arrive as objects, which is as good as no number.
+    if numbers.dtype.kind not in "biuf":
+        raise InvalidPrompt(complaint)
+    return numbers
+
+
+def _float32(numbers: np.ndarray) -> np.ndarray:
+    # What is too large becomes infinite, and that is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return numbers.astype(np.float32)

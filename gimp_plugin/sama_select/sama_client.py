@@ -19,6 +19,11 @@ SILENCE_SECONDS = 900
 #: The largest picture an engine takes.
 MAX_PIXELS, MAX_SIDE = 128_000_000, 60_000
 
+#: Bytes of an event; the longest ones are messages of a few sentences.
+_LONGEST_LINE = 1 << 20
+#: What comes of reading as an event what is none.
+_NO_EVENT = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+
 #: (fraction 0..1 or None when unknown, text)
 Report = Callable[[Optional[float], str], None]
 
@@ -76,7 +81,7 @@ class Client:
             raise HelloFailed(str(error)) from error
         try:
             described = json.loads(body.decode("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HelloFailed(str(error)) from error
         if status != 200 or not isinstance(described, dict) or "protocol" not in described:
             raise HelloFailed("status %d" % status)
@@ -132,7 +137,7 @@ class Client:
             if response.status != 200:
                 raise refusal(response.status, response.read(1 << 16))
             return _read_stream(response, report)
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        except (OSError, http.client.HTTPException, *_NO_EVENT) as error:
             raise stopped() from error
         finally:
             connection.close()
@@ -165,7 +170,7 @@ def _send(connection, method, path, body, headers):
 
 def _read_stream(response, report):
     while True:
-        line = response.readline()
+        line = response.readline(_LONGEST_LINE)
         if not line.endswith(b"\n"):
             raise stopped()
         event = json.loads(line.decode("utf-8"))
@@ -183,7 +188,7 @@ def _read_stream(response, report):
 def _read_answer(response, event):
     width, height = int(event["width"]), int(event["height"])
     sizes = int(event["alpha_bytes"]), int(event["foreground_bytes"])
-    if sizes[0] != width * height or sizes[1] not in (0, width * height * 3):
+    if not 0 < width * height <= MAX_PIXELS or sizes[0] != width * height or sizes[1] not in (0, width * height * 3):
         raise ExecutionError(
             "The SAMA engine's answer does not fit together (%d×%d, %d and %d bytes). "
             "Install plug-in and engine again: their versions differ." % (width, height, *sizes)
@@ -219,7 +224,7 @@ def refusal(status: int, body: bytes) -> Exception:
     try:
         described = json.loads(body.decode("utf-8"))
         code, message = str(described["code"]), str(described["message"])
-    except (ValueError, KeyError, TypeError):
+    except _NO_EVENT:
         code, message = (
             "",
             "The SAMA engine refused the request (HTTP %d). See %s."

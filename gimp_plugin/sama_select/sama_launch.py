@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from sama_client import Client, EngineGone, HelloFailed, OtherProtocol, Report
 from sama_errors import ExecutionError
 
 START_SECONDS = 90
+#: Far more than the engine or the installer writes into one of the files that are read here.
+_MOST_BYTES = 1 << 16
 
 #: Variables of the host's Python, dynamic linker, GTK and packaging. GIMP's AppImage preloads its own libraries, its
 #: macOS bundle sets PYTHONHOME, snap sets LD_LIBRARY_PATH: an engine that inherits any of them breaks in odd ways.
@@ -69,9 +72,8 @@ def connect(report: Report) -> Client:
 def running() -> Optional[Client]:
     """Return a client of the engine that the state file names, if it is alive and ours; None otherwise."""
     try:
-        state = json.loads(sama_paths.state_file().read_text(encoding="utf-8"))
-        client = Client(int(state["port"]), str(state["token"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        client = _client_of(json.loads(_small_file(sama_paths.state_file())))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     try:
         client.hello()
@@ -92,21 +94,42 @@ def install_command() -> List[str]:
     """
     file = sama_paths.install_record()
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(_small_file(file))
     except FileNotFoundError:
         raise ExecutionError(
             "The SAMA engine is not installed (%s is missing). Run installer/install.py, then try again." % file
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ExecutionError(
             "The SAMA engine's installation record cannot be read (%s: %s). Run installer/install.py again."
-            % (file, error)
+            % (file, getattr(error, "strerror", None) or str(error)[:200])
         ) from error
     python = record.get("python") if isinstance(record, dict) else None
     args = record.get("args") if isinstance(record, dict) else None
     if not isinstance(python, str) or not isinstance(args, list):
         raise ExecutionError("%s does not say how to start the engine. Run installer/install.py again." % file)
-    return [python] + [str(arg) for arg in args]
+    command = [python, *args]
+    if not all(isinstance(word, str) and "\0" not in word for word in command):
+        raise ExecutionError("%s does not say how to start the engine. Run installer/install.py again." % file)
+    return command
+
+
+def _small_file(path):
+    """The bytes of one of our own files, which anybody may have replaced by something else."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a file")
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES)
+
+
+def _client_of(state):
+    port, token = state["port"], state["token"]
+    # A bool is an int to Python. What is in a header must be printable ASCII.
+    if type(port) is not int or not 0 < port < 65536:
+        raise ValueError("no port")
+    if not isinstance(token, str) or any(not "!" <= letter <= "~" for letter in token):
+        raise ValueError("no token")
+    return Client(port, token)
 
 
 def engine_environment(environment: Mapping[str, str]) -> Dict[str, str]:
@@ -138,7 +161,7 @@ def _start(command):
                 close_fds=True,
                 **_detached(),
             )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ExecutionError(
             "The SAMA engine cannot be started (%s). Run installer/install.py again." % error
         ) from error

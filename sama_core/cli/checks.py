@@ -163,16 +163,17 @@ def check_install_record() -> Iterator[Check]:
         return
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        python, arguments, version = Path(record["python"]), list(record["args"]), str(record["version"])
-    except (OSError, ValueError, KeyError, TypeError):
+        python, arguments, version = Path(record["python"]), " ".join(record["args"]), str(record["version"])
+        runs = python.is_file() and os.access(python, os.X_OK)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         yield Check("Installation", False, f"{path} is damaged", REINSTALL)
         return
-    if not (python.is_file() and os.access(python, os.X_OK)):
+    if not runs:
         yield Check("Installation", False, f"the engine's Python {python} is missing", REINSTALL)
     elif version != __version__:
         yield Check("Installation", False, f"version {version} is installed, this is {__version__}", REINSTALL)
     else:
-        yield Check("Installation", True, f"version {version}: {python} {' '.join(arguments)}")
+        yield Check("Installation", True, f"version {version}: {python} {arguments}")
 
 
 def check_engine() -> Iterator[Check]:
@@ -205,8 +206,8 @@ def gimp_profiles() -> list[Path]:
         folders.update(folder for folder in root.glob("3.*") if re.fullmatch(r"3\.\d+", folder.name))
     try:
         manifest = json.loads((paths.home() / "manifest.json").read_text(encoding="utf-8"))
-        installed = [Path(name) for name in manifest["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        installed = [Path(name) for name in manifest["files"] if "\0" not in name]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         installed = []
     folders.update(path.parents[2] for path in installed if path.name == f"{PLUG_IN}.py" and len(path.parents) > 2)
     return sorted(folder for folder in folders if folder.is_dir())

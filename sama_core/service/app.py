@@ -141,7 +141,7 @@ class EngineApp:
             raise wire.RequestError(
                 422,
                 "unknown_model",
-                f"There is no model '{asked.model[:40]}'. Choose one of: {', '.join(self._engines.models)}.",
+                f"There is no model {asked.model[:40]!r}. Choose one of: {', '.join(self._engines.models)}.",
             )
         height, width = rgb.shape[:2]
         # zlib never makes more of incompressible data than this.

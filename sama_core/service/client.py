@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sama_core import paths
 from sama_core.errors import EngineUnavailable
 from sama_core.service import PROTOCOL
+
+#: Far more than an engine writes into its state file, or says of itself.
+_MOST_BYTES = 1 << 16
 
 
 class NoEngine(EngineUnavailable):
@@ -32,35 +36,55 @@ def find_engine(timeout: float = 5.0) -> FoundEngine:
         NoEngine: none is running.
         EngineUnavailable: there is one, but it cannot be used.
     """
-    try:
-        state = json.loads(paths.state_file().read_text(encoding="utf-8"))
-        port, token = int(state["port"]), str(state["token"])
-    except FileNotFoundError:
-        raise NoEngine("No engine is running. It starts by itself when GIMP needs it.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineUnavailable(
-            f"The engine's state file cannot be read ({error}). Delete {paths.state_file()}."
-        ) from None
+    port, token, pid = _state(paths.state_file())
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", "/v1/hello", headers={"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
-        body = response.read()
+        body = response.read(_MOST_BYTES)
         if response.status != 200:
             raise EngineUnavailable(f"Port {port} refuses the engine's token (status {response.status}).")
         hello = json.loads(body)
+        if not isinstance(hello, dict):
+            raise ValueError("its hello is no JSON object")
     except ConnectionRefusedError:
         raise NoEngine(
             "The engine was ended before it could remove its state file. The next run starts a fresh one."
         ) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise EngineUnavailable(
-            f"The engine on port {port} does not answer ({error}). End process {state.get('pid')} and run again."
+            f"The engine on port {port} does not answer ({str(error)[:200]!r}). End process {pid} and run again."
         ) from None
     finally:
         connection.close()
     if hello.get("protocol") != PROTOCOL:
         raise EngineUnavailable(
-            f"The running engine speaks protocol {hello.get('protocol')}, not {PROTOCOL}. End it and run again."
+            f"The running engine speaks protocol {str(hello.get('protocol'))[:20]!r}, not {PROTOCOL}. "
+            "End it and run again."
         )
     return FoundEngine(port, token, hello)
+
+
+def _state(path: Path) -> tuple[int, str, int]:
+    """Return port, token and process id from a state file, which anybody may have edited.
+
+    Raises:
+        NoEngine: there is no such file.
+        EngineUnavailable: it cannot be read, or is not as an engine writes it.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a file")
+        with path.open("rb") as file:
+            state = json.loads(file.read(_MOST_BYTES))
+        port, token, pid = state["port"], state["token"], state.get("pid", 0)
+        if type(port) is not int or not 0 < port < 65536 or type(pid) is not int:
+            raise ValueError("port or pid is not as an engine writes it")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise ValueError("the token is not as an engine writes it")
+    except FileNotFoundError:
+        raise NoEngine("No engine is running. It starts by itself when GIMP needs it.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)[:200]
+        raise EngineUnavailable(f"The engine's state file cannot be read ({reason}). Delete {path}.") from None
+    return port, token, pid

@@ -79,7 +79,7 @@ class StateFile:
             current = json.loads(self._path.read_text(encoding="utf-8"))
             if isinstance(current, dict) and current.get("token") == self._state["token"]:
                 self._path.unlink()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.info("state file not removed: %s", error)
 
 

@@ -103,7 +103,7 @@ def parse_job(line: bytes) -> JobRequest:
     unknown = sorted(set(fields) - _FIELDS)
     if unknown:
         raise malformed(
-            f"The request has fields this engine does not know: {', '.join(unknown)[:200]}. "
+            f"The request has fields this engine does not know: {', '.join(map(repr, unknown))[:200]}. "
             "Update the plug-in and the engine together."
         )
     image = fields.get("image")

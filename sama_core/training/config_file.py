@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import json
 import sys
 import types
@@ -26,6 +27,8 @@ else:
 T = TypeVar("T")
 
 _NONE = "none"
+#: Letters of a value or a name that a message shows.
+_SHOWN = 100
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path, as text"}
 
 
@@ -46,6 +49,8 @@ def load_config(path: Path, cls: type[T], base: T | None = None) -> T:
             lacks one that has no default, or has a value of another type or one that `cls` itself refuses.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is not a file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
@@ -57,8 +62,9 @@ def parse_config(text: str, cls: type[T], base: T | None = None, source: str = "
     """Read a config from TOML text; `source` names it in messages. The rest is as in `load_config`."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source} is no valid TOML: {error}. Texts go in quotes, lists in [ ].") from error
+    except (ValueError, RecursionError) as error:  # the parser's own error is a ValueError; numbers raise plain ones
+        reason = _short(str(error) if isinstance(error, ValueError) else "lists or tables are too deep")
+        raise ConfigError(f"{source} is no valid TOML: {reason}. Texts go in quotes, lists in [ ].") from error
     try:
         return _read_dataclass(table, cls, base, "")
     except _Mismatch as error:
@@ -84,9 +90,9 @@ def _read_dataclass(table: dict[str, Any], cls: Any, base: Any, where: str) -> A
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in table:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
+            near = difflib.get_close_matches(key[:_SHOWN], fields, 1)
             remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(fields)}"
-            raise _Mismatch(f"there is no setting {where}{key}; {remedy}")
+            raise _Mismatch(f"there is no setting {where}{_short(key)}; {remedy}")
     values = {}
     for name, field in fields.items():
         given = _base_value(field, base)
@@ -123,9 +129,11 @@ def _read(value: Any, kind: Any, base: Any, where: str) -> Any:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
             return tuple(_read(item, kinds[i], None, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _Mismatch(f"{where} has a number beyond the 64 bits of TOML's")
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
     if kind in (bool, int, str) and type(value) is kind:
         return value
@@ -168,13 +176,23 @@ def _description(kind: Any) -> str:
     raise TypeError(f"config files know no {kind}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, depth: int = 0) -> str:
     """A value of a file as the file has it, shortened."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
-        return "[" + ", ".join(_shown(item) for item in value[:4]) + (", …]" if len(value) > 4 else "]")
-    return _literal(value) if isinstance(value, (bool, int, float, str)) else str(value)
+        if depth > 2:
+            return "[…]"
+        return _short("[" + ", ".join(_shown(item, depth + 1) for item in value[:4]) + (", …]" if value[4:] else "]"))
+    if isinstance(value, int) and abs(value) >= 2**63:  # Python refuses to write the longest ones
+        return "a number beyond 64 bits"
+    return _short(_literal(value) if isinstance(value, (bool, int, float, str)) else str(value))
+
+
+def _short(text: str) -> str:
+    """A text from a file, for a message: one line, not too long."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * _SHOWN])
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _table_lines(config: Any, prefix: str) -> list[str]:

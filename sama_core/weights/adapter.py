@@ -21,11 +21,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from sama_core.errors import WeightsError
+from sama_core.model.backbones.base import GRID
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import SamaConfig
-from sama_core.weights.files import save_weights
+from sama_core.weights.files import save_weights, shown
 
 FORMAT = "1"
+
+#: No config has a larger number, or a longer list.
+_LARGEST, _LONGEST = 4096, 8
 
 _REMEDY = "Train it again with “sama train modules”, or get another copy of the file."
 
@@ -98,13 +102,13 @@ def load_adapter(
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if about.backbone != backbone:
         raise WeightsError(
-            f"The adapter {path} is for the model “{about.backbone}”, not for “{backbone}”. "
-            f"Use it with “{about.backbone}”, or train one for “{backbone}” with “sama train modules”."
+            f"The adapter {path} is for the model “{shown(about.backbone)}”, not for “{backbone}”. "
+            f"Use it with “{shown(about.backbone)}”, or train one for “{backbone}” with “sama train modules”."
         )
     if about.backbone_sha256 != backbone_sha256:
         raise WeightsError(
             f"The adapter {path} was trained on other weights of “{backbone}” than those in use "
-            f"(SHA-256 {about.backbone_sha256[:12]}…, in use {backbone_sha256[:12]}…). "
+            f"(SHA-256 {shown(about.backbone_sha256[:12])}…, in use {backbone_sha256[:12]}…). "
             "Use the weights it was trained on, or train it again with “sama train modules”."
         )
     try:
@@ -127,8 +131,8 @@ def _opened(path: Path) -> Iterator[safe_open]:
     try:
         with safe_open(path, "pt") as file:
             yield file
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"The adapter {path} cannot be read ({error}). {_REMEDY}") from error
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"The adapter {path} cannot be read ({shown(error)}). {_REMEDY}") from error
 
 
 def _info(path: Path, metadata: dict[str, str]) -> AdapterInfo:
@@ -136,14 +140,16 @@ def _info(path: Path, metadata: dict[str, str]) -> AdapterInfo:
         raise WeightsError(f"The file {path} is no SAMA adapter. {_REMEDY}")
     if metadata["format"] != FORMAT:
         raise WeightsError(
-            f"The adapter {path} has format {metadata['format']}, and this version reads format {FORMAT}. "
+            f"The adapter {path} has format {shown(metadata['format'])}, and this version reads format {FORMAT}. "
             "Install the newest version of SAMA."
         )
     try:
         config, training = json.loads(metadata["config"]), json.loads(metadata["training"])
         sha256 = metadata["backbone_sha256"]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise WeightsError(f"The adapter {path} is damaged: its description cannot be read. {_REMEDY}") from error
+    if not isinstance(training, dict):
+        raise WeightsError(f"The adapter {path} is damaged: its description cannot be read. {_REMEDY}")
     return AdapterInfo(metadata["backbone"], sha256, _config(path, config), training)
 
 
@@ -154,11 +160,34 @@ def _config(path: Path, values: Any) -> SamaConfig:
     unknown = sorted(set(values) - set(defaults))
     if unknown:
         raise WeightsError(
-            f"The adapter {path} has “{unknown[0]}” in its config, which this version does not know. "
+            f"The adapter {path} has “{shown(unknown[0])}” in its config, which this version does not know. "
             "Install the newest version of SAMA."
         )
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    for name, value in values.items():
-        if type(value) is not type(defaults[name]):
-            raise WeightsError(f"The adapter {path} is damaged: “{name}” is {value!r} in its config. {_REMEDY}")
-    return SamaConfig(**values)
+    wrong = [name for name, value in values.items() if type(value) is not type(defaults[name]) or not _sensible(value)]
+    if not wrong:
+        config = SamaConfig(**values)
+        if not config.heads or config.inner_dim % config.heads:
+            wrong = ["heads"]
+        # a quadrant's share of the pooled map is a whole number of cells
+        elif any(GRID % (2 * pool) for pool in config.pools):
+            wrong = ["pools"]
+        else:
+            return _buildable(path, config)
+    raise WeightsError(f"The adapter {path} is damaged: “{wrong[0]}” makes no sense in its config. {_REMEDY}")
+
+
+def _buildable(path: Path, config: SamaConfig) -> SamaConfig:
+    try:
+        with torch.device("meta"):
+            SamaModules(config, 1)
+    except Exception as error:  # sizes that make no sense together break the constructors in ways of their own
+        raise WeightsError(f"The adapter {path} is damaged: its config fits no network. {_REMEDY}") from error
+    return config
+
+
+def _sensible(value: Any) -> bool:
+    """Whether a value can be a switch, a width, a count or a list of such, without taking all memory or time."""
+    if isinstance(value, tuple):
+        return len(value) <= _LONGEST and all(type(item) is int and 0 < item <= _LARGEST for item in value)
+    return isinstance(value, bool) or 0 <= value <= _LARGEST

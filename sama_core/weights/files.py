@@ -44,14 +44,19 @@ def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, st
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"The weight file {path} cannot be read ({error}). Run the installer again to repair it."
+            f"The weight file {path} cannot be read ({shown(error)}). Run the installer again to repair it."
         ) from error
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
+    # Beforehand, for torch loads what fits before it says what does not.
+    if {name: tensor.shape for name, tensor in model.state_dict().items()} != {n: t.shape for n, t in state.items()}:
         raise WeightsError(
             f"The weight file {path} belongs to another model or version. Run the installer again to repair it."
-        ) from error
+        )
+    model.load_state_dict(state)
     return metadata
+
+
+def shown(what: object) -> str:
+    """A text that comes from a file, or what its reader complains of, fit for one line of a message."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(what)[:200])

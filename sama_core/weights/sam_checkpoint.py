@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +47,15 @@ def load_sam_checkpoint(
     if sha256 and digest != sha256:
         raise WeightsError(f"The weight file {path} is damaged: its checksum is wrong. {remedy}")
     state = _read(path, remedy)
+    wanted = model.state_dict()
     try:
+        for key, tensor in state.items():
+            # Before the conversion: a tensor that only claims to be large would take the memory it claims.
+            own = wanted.get(_rename(key))
+            if own is None or own.shape != tensor.shape or tensor.layout is not torch.strided or tensor.is_meta:
+                raise ValueError(f"{key} does not fit")
         model.load_state_dict({_rename(key): tensor.float() for key, tensor in state.items()}, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise WeightsError(
             f"The weight file {path} is not of this model{_width_note(model, state)}. {remedy}"
         ) from error
@@ -64,7 +69,7 @@ def _rename(key: str) -> str:
 def _read(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # a damaged pickle makes its reader stumble in many ways
         raise WeightsError(f"The weight file {path} is cut short or no SAM checkpoint. {remedy}") from error
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
@@ -77,7 +82,7 @@ def _width_note(model: PromptableSam, state: dict[str, torch.Tensor]) -> str:
     """Tell ViT-B, -L and -H files apart by the width of their encoder, the commonest mix-up."""
     position = state.get("image_encoder.pos_embed")
     wanted = model.backbone.early_channels
-    if position is None or position.shape[-1] == wanted:
+    if position is None or not position.ndim or position.shape[-1] == wanted:
         return ""
     names = {768: "ViT-B", 1024: "ViT-L", 1280: "ViT-H"}
     kinds = [names.get(width, f"{width} channels wide") for width in (position.shape[-1], wanted)]
