@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from sama_core import drafts
 from sama_core.errors import InvalidImage
 from sama_core.image_limits import MAX_PIXELS, MAX_SIDE
 
@@ -29,6 +31,10 @@ WRITE_FORMATS: dict[str, dict[str, object]] = {
     ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
 }
+
+
+#: How the names of unfinished files begin.
+_DRAFT = ".sama-"
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,9 @@ def _save(path: Path, image: Image.Image) -> None:
 
 
 def _replace(path: Path, write: Callable[[io.BufferedIOBase], None]) -> None:
-    descriptor, draft_name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.absolute().parent)
+    folder = path.absolute().parent
+    _remove_stale_drafts(folder)
+    descriptor, draft_name = tempfile.mkstemp(prefix=_DRAFT, suffix=f".draft{path.suffix}", dir=folder)
     draft = Path(draft_name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -244,3 +252,11 @@ def _replace(path: Path, write: Callable[[io.BufferedIOBase], None]) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _remove_stale_drafts(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote has left in `folder`, once it is surely nobody's."""
+    with contextlib.suppress(OSError):
+        for draft in folder.glob(f"{_DRAFT}*.draft.*"):
+            if drafts.is_stale(draft):
+                draft.unlink()

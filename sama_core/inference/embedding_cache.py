@@ -6,19 +6,16 @@ import contextlib
 import hashlib
 import logging
 import os
-import time
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from sama_core.model.backbones.base import Features
 
 log = logging.getLogger(__name__)
-
-_TEMPORARY_AGE = 24 * 3600
 
 
 class EmbeddingCache:
@@ -65,12 +62,14 @@ class EmbeddingCache:
             return None
         path = self.folder / f"{key}.safetensors"
         try:
-            tensors = load_file(path)
-            features = Features(tensors["embedding"], tensors["early"])
+            with safe_open(path, "pt") as file:
+                features = Features(file.get_tensor("embedding"), file.get_tensor("early"))
+                if (file.metadata() or {}).get("sha256") != _checksum(features):
+                    raise ValueError("its checksum is wrong")
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (SafetensorError, KeyError, OSError, ValueError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             log.warning("embedding %s is unusable and will be made again: %s", key[:12], error)
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -83,7 +82,8 @@ class EmbeddingCache:
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            save_file({name: tensor.contiguous() for name, tensor in features._asdict().items()}, temporary)
+            tensors = {name: tensor.contiguous() for name, tensor in features._asdict().items()}
+            save_file(tensors, temporary, {"sha256": _checksum(features)})
             temporary.replace(self.folder / f"{key}.safetensors")
             self._evict()
         except (OSError, SafetensorError) as error:
@@ -97,9 +97,7 @@ class EmbeddingCache:
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 status = path.stat()
-                if path.suffix == ".tmp" and time.time() - status.st_mtime > _TEMPORARY_AGE:
-                    path.unlink()
-                elif path.suffix == ".safetensors":
+                if path.suffix == ".safetensors":
                     entries.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries)[:-1]:
@@ -108,6 +106,15 @@ class EmbeddingCache:
             with contextlib.suppress(OSError):
                 path.unlink()
                 total -= size
+
+
+def _checksum(features: Features) -> str:
+    """A bit that flipped on the disk gives tensors as good as any other, and a wrong selection."""
+    digest = hashlib.sha256()
+    for tensor in features:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def to_cpu(features: Features) -> Features:

@@ -19,8 +19,12 @@ def save_weights(
     """Write a state dict whole or not at all; floating tensors are stored as `dtype`."""
     tensors = {name: (t.to(dtype) if t.dtype.is_floating_point else t).cpu().contiguous() for name, t in state.items()}
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata)
-    temporary.replace(path)
+    try:
+        save_file(tensors, temporary, metadata)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, str]:

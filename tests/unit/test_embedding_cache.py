@@ -2,6 +2,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.model.backbones.base import Features
@@ -45,14 +46,21 @@ def _size_of_one(folder):
     return (folder / "x.safetensors").stat().st_size
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip header", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "flip header", "flip one bit of the last number", "empty", "no checksum"]
+)
 def test_a_damaged_file_is_removed_and_costs_one_encoding(tmp_path, damage):
     EmbeddingCache(tmp_path).put("a", features(1))
     path = tmp_path / "a.safetensors"
     data = bytearray(path.read_bytes())
     if damage == "flip header":
         data[12] ^= 0xFF
-    path.write_bytes({"truncate": data[:-5], "flip header": data, "empty": b""}[damage])
+    if damage == "flip one bit of the last number":
+        data[-1] ^= 1
+    if damage == "no checksum":
+        save_file(features(1)._asdict(), path)
+    else:
+        path.write_bytes({"truncate": data[:-5], "empty": b""}.get(damage, data))
     assert EmbeddingCache(tmp_path).get("a") is None
     assert not path.exists()
 

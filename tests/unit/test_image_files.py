@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -392,6 +393,16 @@ def test_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         save_mask(tmp_path / "m.png", 255 - GREY)
     assert (tmp_path / "m.png").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m.png"]
+
+
+def test_what_a_killed_run_left_goes_after_a_day(tmp_path):
+    drafts = [tmp_path / name for name in (".sama-old.draft.png", ".sama-ahead.draft.png", ".sama-new.draft.png")]
+    for draft, days in zip(drafts, (-2, 2, 0), strict=True):
+        draft.write_bytes(b"a part")
+        then = time.time() + days * 86400
+        os.utime(draft, (then, then))
+    save_mask(tmp_path / "m.png", GREY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".sama-new.draft.png", "m.png"]
 
 
 def test_output_that_cannot_be_written_is_told_beforehand(tmp_path):

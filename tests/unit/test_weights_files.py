@@ -1,7 +1,9 @@
 import pickle
+import resource
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from sama_core.errors import WeightsError
@@ -23,6 +25,18 @@ def test_weights_come_back_at_half_precision(network, tmp_path):
     torch.testing.assert_close(other[0].weight, network[0].weight, atol=1e-3, rtol=1e-3)
     assert other[0].weight.dtype == torch.float32
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_file_that_cannot_be_finished_leaves_nothing(network, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises((OSError, SafetensorError), match="File too large"):
+            save_weights(network.state_dict(), tmp_path / "w.safetensors", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_says_how_to_mend_it(network, tmp_path):
