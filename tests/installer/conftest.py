@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from throwaway_machine import Machine
+from throwaway_machine import ROOT, Machine
+
+sys.path.append(str(ROOT / "tests" / "gimp"))
+from sandbox import GimpNotFound, find_gimp
 
 
 @pytest.fixture
@@ -62,3 +66,18 @@ def bare_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package.mkdir()
     (package / "__init__.py").write_text('__version__ = "0.1.0"\n')
     return folder / "bin" / "python"
+
+
+@pytest.fixture
+def real_profile(machine: Machine) -> Path:
+    """Puts the real GIMP on the machine's PATH; the profile folder that is its own."""
+    try:
+        gimp = find_gimp()
+    except GimpNotFound as error:
+        pytest.fail(str(error))
+    command = shlex.join(gimp.command(machine.folder, gimp.console))
+    series = ".".join(gimp.version.split(".")[:2])
+    program = machine.programs / f"gimp-console-{series}"
+    program.write_text(f'#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nexec {command} "$@"\n')
+    program.chmod(0o755)
+    return machine.config / series

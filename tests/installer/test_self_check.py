@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from throwaway_machine import ROOT, Machine, copy_of_the_checkout, wait_for
-
-sys.path.append(str(ROOT / "tests" / "gimp"))
-from sandbox import GimpNotFound, find_gimp
-
-
-@pytest.fixture
-def real_profile(machine: Machine) -> Path:
-    """Puts the real GIMP on the machine's PATH; the profile folder that is its own."""
-    try:
-        gimp = find_gimp()
-    except GimpNotFound as error:
-        pytest.fail(str(error))
-    command = shlex.join(gimp.command(machine.folder, gimp.console))
-    series = ".".join(gimp.version.split(".")[:2])
-    program = machine.programs / f"gimp-console-{series}"
-    program.write_text(f'#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nexec {command} "$@"\n')
-    program.chmod(0o755)
-    return machine.config / series
+from throwaway_machine import Machine, copy_of_the_checkout, wait_for
 
 
 @pytest.fixture
