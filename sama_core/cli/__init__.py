@@ -18,6 +18,7 @@ from sama_core.errors import SamaError
 VERBS = {
     "select": "click on a thing in a photo and write a soft selection",
     "matte": "click on a thing in a photo and write its cut-out or alpha matte",
+    "weights": "list, download, check and remove the models' weights",
     "serve": "run the engine that GIMP talks to, in the foreground",
     "doctor": "check that everything is in place, and say what to do where it is not",
     "info": "say what a model is made of, how large SAMA is beside SAM, and where the files are",

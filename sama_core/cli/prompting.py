@@ -88,12 +88,13 @@ def answer(args: argparse.Namespace, ask: Callable[[Engine, Prompt, Progress], A
     # Before the model is loaded: a click off the picture is known at once.
     prompt = prompt.validated(*image.rgb.shape[:2])
     from sama_core import paths
+    from sama_core.cli.progress_line import ProgressLine
     from sama_core.inference.engine import Engine
 
     # The engine caches in there, and does without where it cannot.
     with contextlib.suppress(OSError):
         paths.make_home()
-    bar = _ProgressLine()
+    bar = ProgressLine()
     try:
         bar.show(0.0, "Loading the model")
         engine = Engine(model=args.model, device=args.device)
@@ -119,18 +120,3 @@ def report(args: argparse.Namespace, result: Result) -> None:
     """Print the one line that says what was written."""
     seconds = time.perf_counter() - result.began
     print(f"{args.output}  score {result.answer.score:.2f}  {result.answer.device}  {seconds:.1f} s")
-
-
-class _ProgressLine:
-    """A line on the terminal that is written over; nothing when stderr is not a terminal."""
-
-    def __init__(self) -> None:
-        self._on = sys.stderr is not None and sys.stderr.isatty()
-
-    def show(self, fraction: float, text: str) -> None:
-        if self._on:
-            print(f"\r\033[K{fraction:4.0%}  {text}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self._on:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -26,7 +26,8 @@ class ModelInfo:
         sha256: its checksum, hex.
         size: its size in bytes.
         licence: terms of the weights.
-        url: where its makers publish the file; empty for weights that come with the package.
+        needs: what it takes to work, in words.
+        urls: where the file can be had, its makers' own address first; empty for weights that come with the package.
     """
 
     name: str
@@ -35,12 +36,13 @@ class ModelInfo:
     sha256: str
     size: int
     licence: str
-    url: str = ""
+    needs: str
+    urls: tuple[str, ...] = ()
 
     @property
     def bundled(self) -> bool:
         """Whether the weights come with the package."""
-        return not self.url
+        return not self.urls
 
     @property
     def weights(self) -> Path:
@@ -57,7 +59,7 @@ class ModelInfo:
         """The sentence that tells a user how to get the weights."""
         if self.bundled:
             return "Run the installer again to repair it."
-        return f'Fetch it with: curl -L --create-dirs {self.url} -o "{self.weights}".'
+        return f"Fetch it with: sama weights get {self.name}."
 
     @property
     def _folder(self) -> Path:
@@ -66,7 +68,12 @@ class ModelInfo:
 
 # Meta publishes no checksums: the file names end in the first digits of the files' MD5. The SHA-256 and sizes below
 # are those that independent projects state for the same three URLs (3D Slicer's SAM extension among them).
-_META = "https://dl.fbaipublicfiles.com/segment_anything/"
+# The mirrors are copies by others: a file of theirs counts only because its checksum is the same.
+_MIRRORS = (
+    "https://dl.fbaipublicfiles.com/segment_anything/",
+    "https://huggingface.co/ybelkada/segment-anything/resolve/main/checkpoints/",
+    "https://huggingface.co/mashb1t/misc/resolve/main/",
+)
 
 MODELS = {
     model.name: model
@@ -78,6 +85,7 @@ MODELS = {
             sha256="4947907f156963eedd12de580c32287dc30eb8733d95397ae1f41d6c4b850b6c",
             size=14_701_176,
             licence="Apache-2.0",
+            needs="no GPU",
         ),
         ModelInfo(
             name="vit_b",
@@ -86,7 +94,8 @@ MODELS = {
             sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
             size=375_042_383,
             licence="Apache-2.0",
-            url=_META + "sam_vit_b_01ec64.pth",
+            needs="1.4 GB of memory to look at a picture",
+            urls=tuple(mirror + "sam_vit_b_01ec64.pth" for mirror in _MIRRORS),
         ),
         ModelInfo(
             name="vit_l",
@@ -95,7 +104,8 @@ MODELS = {
             sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
             size=1_249_524_607,
             licence="Apache-2.0",
-            url=_META + "sam_vit_l_0b3195.pth",
+            needs="2.3 GB of memory to look at a picture, and a GPU or patience",
+            urls=tuple(mirror + "sam_vit_l_0b3195.pth" for mirror in _MIRRORS),
         ),
         ModelInfo(
             name="vit_h",
@@ -104,7 +114,8 @@ MODELS = {
             sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             size=2_564_550_879,
             licence="Apache-2.0",
-            url=_META + "sam_vit_h_4b8939.pth",
+            needs="yet more memory, and a GPU or much patience",
+            urls=tuple(mirror + "sam_vit_h_4b8939.pth" for mirror in _MIRRORS),
         ),
     )
 }

@@ -31,7 +31,8 @@ def photo(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "argument", ["--help", "--version", "select --help", "matte --help", "serve --help", "doctor --help"]
+    "argument",
+    ["--help", "--version", "select --help", "matte --help", "serve --help", "doctor --help", "weights list"],
 )
 def test_answers_about_itself_need_neither_torch_nor_numpy(argument):
     done = subprocess.run(

@@ -58,8 +58,7 @@ def test_missing_weights_come_with_the_command_that_fetches_them(home, capsys):
     path = paths.weights_dir() / "sam_vit_b_01ec64.pth"
     assert path == home / "weights" / "sam_vit_b_01ec64.pth"
     assert f"weights: {path} (not there, Apache-2.0)" in text
-    url = "https://dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth"
-    assert f'curl -L --create-dirs {url} -o "{path}"' in text
+    assert "Fetch it with: sama weights get vit_b." in text
 
 
 def test_an_adapter_file_is_described(home, capsys):
@@ -87,13 +86,16 @@ def test_every_model_says_where_its_weights_come_from(home):
         if model.bundled:
             assert model.size == model.weights.stat().st_size
         else:
-            assert model.url.endswith(f"/{model.file}")
+            assert model.urls[0] == f"https://dl.fbaipublicfiles.com/segment_anything/{model.file}"
+            assert all(url.startswith("https://") and url.endswith(f"/{model.file}") for url in model.urls)
             assert model.weights.parent == model.adapter.parent == home / "weights"
 
 
 @pytest.mark.parametrize("model", ["vit_b", "vit_l", "vit_h"])
 def test_loading_without_the_file_says_how_to_get_it(model):
-    with pytest.raises(WeightsError, match=rf"sam_{model}_\w+\.pth is not in .*\. Fetch it with: curl .*\.pth"):
+    with pytest.raises(
+        WeightsError, match=rf"sam_{model}_\w+\.pth is not in .*\. Fetch it with: sama weights get {model}\."
+    ):
         registry.load(model)
 
 
