@@ -18,6 +18,7 @@ from sama_core.errors import SamaError
 VERBS = {
     "select": "click on a thing in a photo and write a soft selection",
     "matte": "click on a thing in a photo and write its cut-out or alpha matte",
+    "batch": "cut the things out of a folder of photos, by prompts in a file",
     "weights": "list, download, check and remove the models' weights",
     "serve": "run the engine that GIMP talks to, in the foreground",
     "doctor": "check that everything is in place, and say what to do where it is not",

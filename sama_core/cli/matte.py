@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from sama_core.cli import prompting
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the cut-out or the matte; return the exit status."""
+    from sama_core.cutout import cutout
     from sama_core.image_files import save_cutout, save_mask
 
     clean = args.decontaminate and not args.alpha_only
@@ -44,16 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if args.alpha_only:
         save_mask(args.output, answer.alpha)
     else:
-        colours = image.rgb if answer.foreground is None else answer.foreground
-        save_cutout(args.output, colours, _with_transparency(answer.alpha, image.alpha))
+        save_cutout(args.output, *cutout(image, answer))
     prompting.report(args, result)
     return 0
-
-
-def _with_transparency(matte: np.ndarray, before: np.ndarray | None) -> np.ndarray:
-    """Return the matte (H×W uint8) times the transparency the photo had, as applying a layer mask does."""
-    import numpy as np
-
-    if before is None:
-        return matte
-    return ((matte.astype(np.uint16) * before + 127) // 255).astype(np.uint8)
