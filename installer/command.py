@@ -12,6 +12,7 @@ from installer.environment import GIB
 from installer.failures import InstallError
 from installer.installation import Wishes, install
 from installer.removal import uninstall
+from installer.repair import repair
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.uninstall:
-            return uninstall(options.dry_run)
-        return install(_wishes(options))
+            return uninstall(options.dry_run, _remove_weights(options))
+        return (repair if options.repair else install)(_wishes(options))
     except InstallError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -36,6 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
+
+
+def _remove_weights(options: argparse.Namespace) -> bool | None:
+    if options.weights is None and options.yes:
+        # Downloaded again they are gigabytes, and those of one's own training are lost for good.
+        return False
+    return options.weights
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
@@ -62,7 +70,26 @@ def _parser() -> argparse.ArgumentParser:
         "the engine into a folder of its own.",
     )
     parser.add_argument("--uninstall", action="store_true", help="remove all that was installed")
-    parser.add_argument("--yes", action="store_true", help="do not ask before installing")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="look at every installed file and put back what is missing or changed; settings and models stay",
+    )
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--keep-weights",
+        dest="weights",
+        action="store_false",
+        default=None,
+        help="with --uninstall: leave the models that were downloaded, without asking",
+    )
+    weights.add_argument(
+        "--remove-weights",
+        dest="weights",
+        action="store_true",
+        help="with --uninstall: remove them too, without asking",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask; uninstalling keeps the models then")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument(
         "--gimp-profile",

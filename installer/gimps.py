@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,18 +119,6 @@ def settings_root() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "GIMP"
 
 
-def let_gimp_make(profile: Profile) -> None:
-    """Start GIMP once, without a screen, when it has no profile yet.
-
-    GIMP brings the settings of an older version along only while its own folder does not exist: a folder made
-    by the installer would cost the user those settings. When GIMP cannot do it, the folder stays missing.
-    """
-    if profile.folder.exists() or profile.gimp is None or profile.gimp.console is None:
-        return
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        run_without_screen(profile, "pass", timeout=120)
-
-
 def run_without_screen(profile: Profile, code: str, timeout: float) -> subprocess.CompletedProcess[str]:
     """Run Python `code` inside the profile's GIMP, without a screen; the result carries its output.
 
@@ -138,15 +128,29 @@ def run_without_screen(profile: Profile, code: str, timeout: float) -> subproces
     if profile.gimp is None or profile.gimp.console is None:
         raise FileNotFoundError("no GIMP console program")
     command = [str(profile.gimp.console), "--no-data", "--no-fonts", "--quit"]
-    return subprocess.run(
-        [*command, "--batch-interpreter", "python-fu-eval", "-b", code],
-        env={**clean_environment(), "GIMP3_DIRECTORY": str(profile.folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-    )
+    with _traceless_environment() as environment:
+        return subprocess.run(
+            [*command, "--batch-interpreter", "python-fu-eval", "-b", code],
+            env={**environment, "GIMP3_DIRECTORY": str(profile.folder)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+        )
+
+
+@contextlib.contextmanager
+def _traceless_environment() -> Iterator[dict[str, str]]:
+    """The environment in which a GIMP that is only asked something leaves nothing behind but in its own profile.
+
+    Its libraries make folders for caches and data, some even when GIMP is only asked for its version.
+    """
+    elsewhere = tempfile.mkdtemp(prefix="sama-")
+    try:
+        yield {**clean_environment(), **dict.fromkeys(("XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR"), elsewhere)}
+    finally:
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def _nothing_found(gimps: list[Gimp], root: Path) -> str:
@@ -176,7 +180,8 @@ def _programs() -> list[Path]:
 
 
 def _version_of(program: Path) -> str | None:
-    match = re.search(r"\b(\d+\.\d+\.\d+)\b", _output_of([str(program), "--version"]))
+    with _traceless_environment() as environment:
+        match = re.search(r"\b(\d+\.\d+\.\d+)\b", _output_of([str(program), "--version"], environment))
     return match.group(1) if match else None
 
 
@@ -184,15 +189,15 @@ def _flatpak_versions() -> list[str]:
     flatpak = shutil.which("flatpak")
     if flatpak is None:
         return []
-    listing = _output_of([flatpak, "list", "--app", "--columns=application,version"])
+    listing = _output_of([flatpak, "list", "--app", "--columns=application,version"], clean_environment())
     return re.findall(rf"^{re.escape(_FLATPAK_ID)}\s+(\d+\.\d+\.\d+)", listing, re.MULTILINE)
 
 
-def _output_of(command: list[str]) -> str:
+def _output_of(command: list[str], environment: dict[str, str]) -> str:
     try:
         done = subprocess.run(
             command,
-            env={**clean_environment(), "LC_ALL": "C"},
+            env={**environment, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -14,6 +14,7 @@ from installer import (
     engine_process,
     environment,
     gimps,
+    new_profile,
     plugin_files,
     private_json,
     record,
@@ -39,6 +40,8 @@ class Wishes:
         package: what to install the engine from.
         needed_bytes: free disk space to insist on instead of the measured figure, or None.
         ask: ask before anything is done.
+        mend: what a damaged environment of the installer's needs, whatever the manifest says: "make" it again or
+            "update" the engine in it; "" when nothing is known to be damaged.
     """
 
     forced_profiles: list[Path]
@@ -48,6 +51,7 @@ class Wishes:
     ask: bool
     dry_run: bool
     check: bool
+    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,13 @@ def install(wishes: Wishes) -> int:
     if wishes.ask and (plan.engine in ("make", "update") or plan.stale_profiles) and not _agreed():
         print("Nothing was changed.")
         return 1
+    new_profile.forget_used(manifest)
     engine = _carry_out(plan, wishes, manifest)
     checked = not wishes.check or self_check.run(plan.profiles)
+    new_profile.remember(manifest)
     _say_where(engine)
+    if wishes.check and wishes.ask:
+        self_check.offer_to_show(self_check.result_picture())
     return 0 if checked else 1
 
 
@@ -133,7 +141,7 @@ def _plan(wishes: Wishes, manifest: Manifest) -> Plan:
         return Plan(profiles, stale, "use", python, 0)
     if not wishes.package.exists():
         raise InstallError(f"There is nothing at {wishes.package} to install the engine from. Correct --package.")
-    state = environment.state(manifest, environment.fingerprint(wishes.package))
+    state = wishes.mend or environment.state(manifest, environment.fingerprint(wishes.package))
     if state == "make":
         needed = environment.expected_size().needed if wishes.needed_bytes is None else wishes.needed_bytes
         return Plan(profiles, stale, "make", environment.base_python(), needed)
@@ -195,8 +203,6 @@ def _agreed() -> bool:
 
 def _carry_out(plan: Plan, wishes: Wishes, manifest: Manifest) -> EngineInfo:
     home = manifest.home
-    for profile in plan.stale_profiles:
-        gimps.let_gimp_make(profile)
     undo = ExitStack()
     try:
         engine = _make_all(plan, wishes, manifest, undo)
@@ -222,6 +228,8 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, undo: ExitStack) -
     # Early in, so late out: when all else is undone the manifest becomes what it was, and then its folders go.
     manifest.make_folder(home, undo, mode=0o700)
     private_json.put_back_on_failure(manifest.path, undo)
+    for profile in plan.stale_profiles:
+        new_profile.let_gimp_make(profile, manifest, undo)
     engine = _provide_engine(plan, wishes, manifest, undo)
     for profile in plan.stale_profiles:
         manifest.make_folder(profile.plug_ins, undo)

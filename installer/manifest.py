@@ -12,12 +12,15 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from installer import private_json
 from installer.failures import InstallError
 
 FILE_NAME = "manifest.json"
-_SCHEMA = 1
+_SCHEMA = 2
+#: Written before there were hashes: its files are a plain list.
+_SCHEMA_WITHOUT_HASHES = 1
 
 
 @dataclass
@@ -40,14 +43,17 @@ class Manifest:
     """What was made for the SAMA_HOME `home`.
 
     Attributes:
-        files: every file in a GIMP profile.
+        files: every file in a GIMP profile, with its content's SHA-256 in hex; empty when that is not known.
         folders: every folder made outside the engine's environment, in the order of their making.
+        new_profiles: GIMP's settings folders that GIMP made because the installer asked it to, with a
+            fingerprint of what was in them then; empty, which fits nothing, while GIMP is at it.
     """
 
     home: Path
     environment: Environment | None = None
-    files: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
+    new_profiles: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -66,32 +72,44 @@ class Manifest:
             return cls(home)
         data = private_json.read(path)
         try:
-            if data is None or data["schema"] != _SCHEMA:
+            if data is None or data["schema"] not in (_SCHEMA, _SCHEMA_WITHOUT_HASHES):
                 raise ValueError
             environment = Environment(**data["environment"]) if data["environment"] else None
+            known = data["files"] if data["schema"] == _SCHEMA else dict.fromkeys(data["files"], "")
             return cls(
                 home,
                 environment,
-                [str(name) for name in data["files"]],
+                {str(name): str(digest) for name, digest in known.items()},
                 [str(name) for name in data["folders"]],
+                {str(name): str(digest) for name, digest in data.get("new_profiles", {}).items()},
             )
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise InstallError(
-                f"{path} is damaged or from another version of SAMA. "
-                f"Use that version's installer, or delete the folder {home} and run this again."
+                f"{path} is damaged or from a newer version of SAMA. Use that version's installer, or run "
+                "this one with --repair."
             ) from None
+
+    @staticmethod
+    def is_newer(data: dict[str, Any] | None) -> bool:
+        """Whether a newer version of SAMA wrote the manifest that holds `data`."""
+        schema = (data or {}).get("schema")
+        return isinstance(schema, int) and schema > _SCHEMA
 
     def save(self) -> None:
         """Write the manifest; its folder must exist."""
-        environment = vars(self.environment) if self.environment else None
-        data = {"schema": _SCHEMA, "environment": environment, "files": self.files, "folders": self.folders}
+        data = {
+            "schema": _SCHEMA,
+            "environment": vars(self.environment) if self.environment else None,
+            "files": self.files,
+            "folders": self.folders,
+            "new_profiles": self.new_profiles,
+        }
         if private_json.read(self.path) != data:
             private_json.write(self.path, data)
 
-    def add_file(self, path: Path) -> None:
-        """Note a file that is about to be made."""
-        if str(path) not in self.files:
-            self.files.append(str(path))
+    def plug_in_folders(self, name: str) -> list[Path]:
+        """The folders called `name` that plug-ins were put into."""
+        return [Path(folder) for folder in self.folders if Path(folder).name == name]
 
     def add_folder(self, path: Path) -> None:
         """Note a folder that is about to be made."""

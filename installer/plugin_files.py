@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 import shutil
 import sys
@@ -15,6 +16,8 @@ from installer.manifest import Manifest, remove_tree
 #: GIMP takes a folder for a plug-in when it holds a program of the same name.
 NAME = "sama_select"
 MAIN = f"{NAME}.py"
+#: What the plug-in adds to GIMP.
+PROCEDURES = ("plug-in-sama-select", "plug-in-sama-alpha-matte")
 #: Names that GIMP takes for nothing, beside the plug-in for as long as it is being replaced.
 _NEW = f".{NAME}.new"
 _OLD = f".{NAME}.old"
@@ -30,6 +33,15 @@ def shipped_files(source: Path) -> list[Path]:
         raise InstallError(f"{source / MAIN} is missing. Download SAMA for GIMP again and unpack all of it.")
     files = (file.relative_to(source) for file in source.rglob("*") if file.is_file())
     return sorted(file for file in files if not _is_bytecode(file))
+
+
+def file_digest(file: Path) -> str:
+    """Hex SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def check_place(plug_ins: Path) -> None:
@@ -78,14 +90,15 @@ def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> 
     files = shipped_files(source)
     stale = _stale_files(target, files, manifest)
     foreign = _foreign_files(target, files, manifest)
-    manifest.files = [name for name in manifest.files if name not in map(str, stale)]
+    for file in stale:
+        manifest.files.pop(str(file))
     folders = sorted({target, *(target / parent for file in files for parent in file.parents)})
     for folder in folders:
         # Also one that is there: an older copy, made by hand, becomes the installer's. Only empty folders
         # are ever removed.
         manifest.add_folder(folder)
     for file in files:
-        manifest.add_file(target / file)
+        manifest.files[str(target / file)] = file_digest(source / file)
     manifest.save()
     clear_leftovers(plug_ins)
     undo.callback(clear_leftovers, plug_ins)

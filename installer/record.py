@@ -18,13 +18,16 @@ def write(engine: EngineInfo, undo: ExitStack) -> None:
         InstallError: it cannot be written.
     """
     path = paths.install_record()
+    known = private_json.read(path) or {}
+    # What else is in there is the user's, or another version's.
     data = {
+        **known,
         "schema": _SCHEMA,
         "python": str(engine.python),
         "args": ["-m", "sama_core.service"],
         "version": engine.engine_version,
     }
-    if private_json.read(path) == data:
+    if known == data:
         return
     private_json.put_back_on_failure(path, undo)
     private_json.write(path, data)

@@ -2,52 +2,116 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from installer import checkout, engine_process, environment, plugin_files
+from installer import checkout, engine_process, environment, new_profile, plugin_files
 from installer.installation import home_folder
-from installer.manifest import Manifest, remove_tree
+from installer.manifest import Manifest, remove_if_empty, remove_tree
+
+_MB = 1_000_000
 
 
-def uninstall(dry_run: bool) -> int:
+def uninstall(dry_run: bool, remove_weights: bool | None = None) -> int:
     """Remove all that is installed; return the exit status. Nothing installed is no failure.
+
+    Args:
+        dry_run: only say what would be done.
+        remove_weights: whether the downloaded weights go too; None asks, and keeps them when nobody can be asked.
 
     Raises:
         InstallError: something cannot be removed; running it again goes on with what is left.
     """
     home = home_folder()
     manifest = Manifest.load(home)
-    if not manifest.path.exists():
+    weights = weight_files()
+    if not manifest.path.exists() and not (weights and remove_weights):
         print(f"SAMA is not installed: there is no {manifest.path}. Nothing was changed.")
         return 0
+    if weights and remove_weights is None and not dry_run:
+        remove_weights = _agreed_to_lose(weights)
+    trees = _trees(manifest, bool(remove_weights))
+    _show(manifest, trees, "Would remove" if dry_run else "Removing")
+    if weights and not remove_weights:
+        verb = "Keeping" if not dry_run else "Would keep" if remove_weights is False else "Would ask about"
+        print(f"{verb} {checkout.paths.weights_dir()} ({_summary(weights)})")
+    if dry_run:
+        print("\nThis was a dry run: nothing was changed.")
+        return 0
+    engine_process.stop()
+    _remove(manifest, trees)
+    _say_what_stays(manifest)
+    return 0
+
+
+def weight_files() -> list[Path]:
+    """The files in the folder of weights: those that were downloaded, and those that the user put there."""
+    folder = checkout.paths.weights_dir()
+    return sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
+
+
+def _agreed_to_lose(weights: list[Path]) -> bool:
+    print(f"There are models in {checkout.paths.weights_dir()}:")
+    for file in weights:
+        print(f"  {file.name}, {file.stat().st_size / _MB:.0f} MB")
+    if sys.stdin is None:
+        return False
+    try:
+        answer = input("Remove them too? Models of your own training cannot be downloaded again. [y/N] ")
+    except EOFError:
+        print("\nThere is nobody to ask, so they stay. --remove-weights removes them.")
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _trees(manifest: Manifest, remove_weights: bool) -> list[Path]:
+    """The folders that go whole: what SAMA made in its own folder, and GIMP's profiles that nobody has used."""
     paths = checkout.paths
     trees = [
-        environment.work_folder_in(home),
+        environment.work_folder_in(manifest.home),
         paths.state_file().parent,
         paths.log_file().parent,
         paths.cache_dir(),
     ]
     if manifest.environment and manifest.environment.made:
-        trees.append(environment.folder_in(home))
-    plug_ins = [Path(name).parent for name in manifest.folders if Path(name).name == plugin_files.NAME]
-    for place in [
-        *(folder / plugin_files.NAME for folder in plug_ins),
-        *(tree for tree in trees if tree.exists()),
-    ]:
-        print(f"{'Would remove' if dry_run else 'Removing'} {place}")
-    if dry_run:
-        print("\nThis was a dry run: nothing was changed.")
-        return 0
-    engine_process.stop()
-    for folder in plug_ins:
-        plugin_files.clear_leftovers(folder)
+        trees.append(environment.folder_in(manifest.home))
+    if remove_weights:
+        trees.append(paths.weights_dir())
+    return trees + new_profile.untouched(manifest)
+
+
+def _show(manifest: Manifest, trees: list[Path], verb: str) -> None:
+    for place in [*manifest.plug_in_folders(plugin_files.NAME), *(tree for tree in trees if tree.exists())]:
+        print(f"{verb} {place}")
+
+
+def _remove(manifest: Manifest, trees: list[Path]) -> None:
+    for folder in manifest.plug_in_folders(plugin_files.NAME):
+        plugin_files.clear_leftovers(folder.parent)
+        new_profile.remove_saved_values(folder.parent.parent)
     for tree in trees:
         remove_tree(tree)
-    paths.install_record().unlink(missing_ok=True)
+    checkout.paths.install_record().unlink(missing_ok=True)
     manifest.remove_files()
-    manifest.path.unlink()
+    # Last, so that a removal that was cut off can be gone on with.
+    manifest.path.unlink(missing_ok=True)
+
+
+def _say_what_stays(manifest: Manifest) -> None:
+    home = manifest.home
+    if not manifest.folders:
+        # Nothing is installed, only weights were: they had been kept when the rest went.
+        remove_if_empty(home)
     for folder in manifest.remove_folders():
-        if folder == home or folder.name == plugin_files.NAME:
+        if folder.name == plugin_files.NAME or (folder == home and _others_in(home)):
             print(f"{folder} stays: there are files in it that the installer did not put there.")
     print("\nSAMA for GIMP is removed. Restart GIMP if it is running.")
-    return 0
+
+
+def _others_in(home: Path) -> bool:
+    return any(entry != checkout.paths.weights_dir() for entry in home.iterdir())
+
+
+def _summary(weights: list[Path]) -> str:
+    size = sum(file.stat().st_size for file in weights) / _MB
+    return f"{len(weights)} file{'s' if len(weights) != 1 else ''}, {size:.0f} MB"

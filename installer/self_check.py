@@ -1,31 +1,49 @@
-"""Try what was installed: a click through the real engine, and GIMP's own list of procedures."""
+"""Try what was installed: clicks through the real engine, and GIMP's own list of procedures and menus."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import subprocess
+import sys
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from installer import checkout, engine_process, gimps
+from installer import checkout, engine_process, gimps, sample
+from installer.events import Finding
+from installer.failures import InstallError
 from installer.gimps import Profile
+from installer.plugin_files import PROCEDURES
 
-PROCEDURES = ("plug-in-sama-select", "plug-in-sama-alpha-matte")
 #: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
 VERBS = ("select", "matte")
-WIDTH, HEIGHT = 320, 240
-#: The thing to be found: an orange disc on a blue ground that fades downwards. (centre x, centre y, radius)
-_DISC = (190, 110, 60)
-#: By how much the mask must be higher on the disc than off it, of 255, to count as an answer to the click.
+#: By how much the mask must be higher on the thing than off it, of 255, to count as an answer to the clicks.
 _LEAST_CONTRAST = 96
-_MARK = "SAMA-PROCEDURE"
+_MARK = "SAMA-PROCEDURES "
+#: Run in GIMP's Python: what it knows of each procedure, in one line of JSON.
+_QUESTION = """
+import json
+known = {}
+for name in %r:
+    procedure = Gimp.get_pdb().lookup_procedure(name)
+    if procedure is not None:
+        known[name] = [procedure.get_menu_label(), list(procedure.get_menu_paths())]
+print(%r + json.dumps(known))
+"""
 
 
 def run(profiles: list[Profile]) -> bool:
     """Check engine and GIMPs, print what was found, and return whether all of it works."""
     print("\nTrying it out; the first time takes a minute or two …", flush=True)
-    works = _check_engine()
-    for profile in profiles:
-        works = _check_gimp(profile) and works
+    works = True
+    for finding in findings(profiles):
+        print(f"  {finding.subject}: {'FAILED. ' if finding.ok is False else ''}{finding.text}", flush=True)
+        if finding.picture:
+            print(f"  What it found, to look at: {finding.picture}")
+        works = works and finding.ok is not False
     if not works:
         print(
             "What was installed stays in place. Mend the above and run this installer again, or remove all "
@@ -35,99 +53,107 @@ def run(profiles: list[Profile]) -> bool:
     return works
 
 
-def _check_engine() -> bool:
+def offer_to_show(picture: Path) -> None:
+    """Ask at a terminal whether to show the picture, and show it then; elsewhere nothing happens."""
+    if sys.stdin is None or not sys.stdin.isatty() or not picture.is_file():
+        return
+    with contextlib.suppress(EOFError):
+        if input(f"\nShow {picture.name} now? [y/N] ").strip().lower() in ("y", "yes"):
+            webbrowser.open(picture.as_uri())
+
+
+def result_picture() -> Path:
+    """Where the picture of the last trial is kept."""
+    return checkout.paths.log_file().with_name("self-check.png")
+
+
+def findings(profiles: list[Profile]) -> Iterator[Finding]:
+    """Try the engine, then each GIMP; yield what came of each. Nothing is raised for what does not work."""
+    yield _engine_finding()
+    for profile in profiles:
+        yield _gimp_finding(profile)
+
+
+def _engine_finding() -> Finding:
+    try:
+        photo = sample.photo()
+        answers = _answers(photo)
+    except InstallError as error:
+        return Finding("Engine", False, str(error))
+    # The plug-in's own errors; their class exists only once its module is loaded.
+    except checkout.plugin_module("sama_errors").PluginError as error:
+        return Finding("Engine", False, str(error))
+    picture = ""
+    try:
+        result_picture().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sample.write_result(result_picture(), photo, answers["select"].alpha)
+        picture = str(result_picture())
+    except OSError as error:
+        return Finding(
+            "Engine", False, f"its answer cannot be kept ({error}). Make that place writable and run this again."
+        )
+    for verb, answer in answers.items():
+        inside, outside = sample.levels(answer.alpha, photo.width)
+        if inside - outside < _LEAST_CONTRAST:
+            text = (
+                f"It answers, but its {verb} misses the thing clicked on (level {inside:.0f} on it, {outside:.0f} off "
+                "it). Run the installer with --repair: the model's file may be damaged."
+            )
+            return Finding("Engine", False, text, picture)
+    text = f"works, on {answers['select'].device}. Clicks on a sample photo found the thing clicked on."
+    return Finding("Engine", True, text, picture)
+
+
+def _answers(photo: sample.Photo) -> dict[str, Any]:
     launch = checkout.plugin_module("sama_launch")
     was_running = launch.running() is not None
     try:
-        answers = {verb: _click(verb) for verb in VERBS}
-    # The plug-in's own errors; their class exists only once its module is loaded.
-    except checkout.plugin_module("sama_errors").PluginError as error:
-        print(f"  Engine: FAILED. {error}")
-        return False
+        return {verb: _ask(verb, photo) for verb in VERBS}
     finally:
         if not was_running:
             engine_process.stop()
-    for verb, answer in answers.items():
-        inside, outside = mask_levels(answer.alpha)
-        if inside - outside < _LEAST_CONTRAST:
-            print(
-                f"  Engine: FAILED. It answers, but its {verb} misses the thing clicked on (level {inside:.0f} on it, "
-                f"{outside:.0f} off it). Download SAMA for GIMP again and run its installer: "
-                "the model's file may be damaged."
-            )
-            return False
-    print(f"  Engine: works, on {answers['select'].device}. A click on a test picture found the thing clicked on.")
-    return True
 
 
-def _click(verb: str) -> Any:
+def _ask(verb: str, photo: sample.Photo) -> Any:
     job, prompt, timing = (checkout.plugin_module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
-    pixels = test_picture()
-    image_id = hashlib.sha256(f"{WIDTH}x{HEIGHT}:".encode() + pixels).hexdigest()
-    picture = job.Picture(WIDTH, HEIGHT, [pixels], image_id)
-    clicks = prompt.Prompt(points=[(float(_DISC[0]), float(_DISC[1]))], labels=[1])
+    image_id = hashlib.sha256(f"{photo.width}x{photo.height}:".encode() + photo.pixels).hexdigest()
+    picture = job.Picture(photo.width, photo.height, [photo.pixels], image_id)
+    clicks = prompt.Prompt(points=list(sample.CLICKS), labels=[1] * len(sample.CLICKS))
     return job.run(job.Job(verb, picture, clicks, "lite"), lambda fraction, text: None, timing.Steps())
 
 
-def test_picture() -> bytes:
-    """The picture, WIDTH·HEIGHT·3 bytes sRGB, row-major."""
-    rows = []
-    for y in range(HEIGHT):
-        shade = y * 80 // HEIGHT
-        for x in range(WIDTH):
-            rows.append(bytes((235, 130 + y // 8, 40)) if _on_disc(x, y) else bytes((30, 60 + shade, 170 - shade)))
-    return b"".join(rows)
-
-
-def mask_levels(mask: bytes) -> tuple[float, float]:
-    """The mean of a WIDTH·HEIGHT mask (0..255) on the disc and off it."""
-    sums, counts = [0, 0], [0, 0]
-    for index, value in enumerate(mask):
-        where = 0 if _on_disc(index % WIDTH, index // WIDTH) else 1
-        sums[where] += value
-        counts[where] += 1
-    return sums[0] / counts[0], sums[1] / counts[1]
-
-
-def _on_disc(x: int, y: int) -> bool:
-    return (x - _DISC[0]) ** 2 + (y - _DISC[1]) ** 2 <= _DISC[2] ** 2
-
-
-def _check_gimp(profile: Profile) -> bool:
+def _gimp_finding(profile: Profile) -> Finding:
     if profile.gimp is None or profile.gimp.console is None:
-        print(
-            f"  GIMP with {profile.folder}: not tried, for there is no gimp-console to ask. Look for the "
-            "menu entries yourself."
-        )
-        return True
+        text = f"not tried: no gimp-console to ask about {profile.folder}. Look for the menu entries yourself."
+        return Finding(f"GIMP {profile.gimp.version}" if profile.gimp else "GIMP", None, text)
     name = f"GIMP {profile.gimp.version}"
-    known = "Gimp.get_pdb().lookup_procedure(name) is not None"
-    code = f"for name in {PROCEDURES!r}: print('{_MARK}', name, {known})"
     try:
-        done = gimps.run_without_screen(profile, code, timeout=180)
+        done = gimps.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
     except (OSError, subprocess.SubprocessError) as error:
-        print(
-            f"  {name}: FAILED. It could not be asked for its procedures ({error}). Start GIMP once and run "
-            "this installer again."
-        )
-        return False
-    answers = {
-        line.split()[1]: line.split()[2] == "True" for line in done.stdout.splitlines() if line.startswith(_MARK)
-    }
-    if len(answers) < len(PROCEDURES):
+        text = f"It could not be asked for its procedures ({error}). Start GIMP once and run this installer again."
+        return Finding(name, False, text)
+    answers = [line[len(_MARK) :] for line in done.stdout.splitlines() if line.startswith(_MARK)]
+    if not answers:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        print(
-            f"  {name}: FAILED. It runs no Python plug-ins (exit status {done.returncode}: {last}). Install "
-            "GIMP's Python support; "
+        text = (
+            f"It runs no Python plug-ins (exit status {done.returncode}: {last}). Install GIMP's Python support; "
             "on Debian, Ubuntu and Mint: sudo apt install gir1.2-gimp-3.0 python3-gi"
         )
-        return False
-    missing = [procedure for procedure, registered in answers.items() if not registered]
+        return Finding(name, False, text)
+    known: dict[str, tuple[str, list[str]]] = json.loads(answers[-1])
+    missing = [procedure for procedure in PROCEDURES if procedure not in known]
     if missing:
-        print(
-            f"  {name}: FAILED. It does not know {' and '.join(missing)}. See docs/troubleshooting.md, “The "
-            "menu entry does not appear”."
+        text = (
+            f"It does not know {' and '.join(missing)}. See docs/troubleshooting.md, “The menu entry does not appear”."
         )
-        return False
-    print(f"  {name}: knows both of SAMA's commands.")
-    return True
+        return Finding(name, False, text)
+    entries = [
+        menu_entry(path, label) for label, paths in (known[procedure] for procedure in PROCEDURES) for path in paths
+    ]
+    return Finding(name, True, f"knows both of SAMA's commands. They are in its menus as {' and '.join(entries)}.")
+
+
+def menu_entry(path: str, label: str) -> str:
+    """Return a menu entry as a person reads it: "<Image>/Filters", "_SAMA Select…" -> "Filters → SAMA Select…"."""
+    places = path.replace("<Image>/", "").split("/")
+    return " → ".join([*places, label]).replace("_", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shlex
 import subprocess
 import sys
@@ -28,10 +30,17 @@ def small_wheel(tmp_path: Path):
         file = tmp_path / f"sama_gimp-{version}-py3-none-any.whl"
         info = f"sama_gimp-{version}.dist-info"
         with zipfile.ZipFile(file, "w") as wheel:
-            wheel.writestr("sama_core/__init__.py", f'__version__ = "{version}"\n')
-            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: sama-gimp\nVersion: {version}\n")
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            wheel.writestr(f"{info}/RECORD", "")
+            record = ""
+            for name, text in {
+                "sama_core/__init__.py": f'__version__ = "{version}"\n',
+                "sama_core/weights.bin": "weights",
+                f"{info}/METADATA": f"Metadata-Version: 2.1\nName: sama-gimp\nVersion: {version}\n",
+                f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            }.items():
+                wheel.writestr(name, text)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+                record += f"{name},sha256={digest},{len(text)}\n"
+            wheel.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
         return file
 
     return make

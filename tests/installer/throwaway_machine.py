@@ -78,8 +78,8 @@ class Machine:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def uninstall(self) -> str:
-        done = self.run("--uninstall")
+    def uninstall(self, *options: str) -> str:
+        done = self.run("--uninstall", *options)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -109,6 +109,7 @@ def copy_of_the_checkout(folder: Path) -> Path:
     """Copy what the installer needs of the checkout into `folder`, to be altered there."""
     for name in ("installer", "gimp_plugin"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "demo" / "photos", folder / "demo" / "photos")
     (folder / "sama_core").mkdir()
     for name in ("__init__.py", "paths.py"):
         shutil.copy(ROOT / "sama_core" / name, folder / "sama_core")
