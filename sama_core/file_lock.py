@@ -29,11 +29,15 @@ class FileLock:
             OSError: the lock's file cannot be made.
         """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        if not _locked(descriptor) or not self._still_there(descriptor):
+        if not _locked(descriptor, exclusive=True) or not self._still_there(descriptor):
             os.close(descriptor)
             return False
         self._descriptor = descriptor
         return True
+
+    def is_in_place(self) -> bool:
+        """Whether the lock, once acquired, still keeps others out: it does not when somebody removed its file."""
+        return self._still_there(self._descriptor)
 
     def _still_there(self, descriptor: int) -> bool:
         """Whether the path still leads to the file that is locked: its last holder may have removed it just now."""
@@ -51,7 +55,22 @@ class FileLock:
         self._descriptor = -1
 
 
-def _locked(descriptor: int) -> bool:
+def is_held(path: Path) -> bool:
+    """Say whether some process holds the lock at `path`.
+
+    To find out, the lock is taken for a moment: who acquires it in earnest should try more than once.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _locked(descriptor, exclusive=False)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, exclusive: bool) -> bool:
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -60,7 +79,7 @@ def _locked(descriptor: int) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -48,6 +48,11 @@ def state_file() -> Path:
     return home() / "run" / "engine.json"
 
 
+def lock_file() -> Path:
+    """Held by a running engine; while nobody holds it, the state file is a dead engine's."""
+    return home() / "run" / "engine.lock"
+
+
 def cache_dir() -> Path:
     """Embeddings kept between runs; may be deleted at any time."""
     return home() / "cache"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -11,12 +11,13 @@ import time
 from typing import Any, Dict, List, Mapping, Optional
 
 import sama_paths
+import sama_state
 from sama_client import Client, EngineGone, HelloFailed, OtherProtocol, Report
 from sama_errors import ExecutionError
 
 START_SECONDS = 90
-#: Far more than the engine or the installer writes into one of the files that are read here.
-_MOST_BYTES = 1 << 16
+#: How long an engine that gave way to another one is not replaced, in seconds.
+RESTART_SECONDS = 1
 
 #: Variables of the host's Python, dynamic linker, GTK and packaging. GIMP's AppImage preloads its own libraries, its
 #: macOS bundle sets PYTHONHOME, snap sets LD_LIBRARY_PATH: an engine that inherits any of them breaks in odd ways.
@@ -40,48 +41,52 @@ HOST_NAMES = ("VIRTUAL_ENV", "APPDIR", "APPIMAGE", "ARGV0", "OWD", "XDG_DATA_DIR
 
 
 def connect(report: Report) -> Client:
-    """Return a client of the running engine, starting the engine if there is none.
+    """Return a client of the running engine, starting the engine if there is none or if it is of an older version.
 
     Raises:
         ExecutionError: the engine is not installed, or does not start.
     """
-    client = running()
+    client = running(_installed_version())
     if client is not None:
         return client
     command = install_command()
     report(None, "Starting the SAMA engine")
-    child = _start(command)
-    deadline = time.monotonic() + START_SECONDS
+    child, started = _start(command), time.monotonic()
+    deadline = started + START_SECONDS
     while time.monotonic() < deadline:
         client = running()
         if client is not None:
             return client
-        # Status 0 means that another client's engine won the race and is about to answer.
-        if child.poll() not in (None, 0):
-            raise ExecutionError(
-                "The SAMA engine could not start (exit status %d%s). See %s, then run installer/install.py again."
-                % (child.returncode, _last_words(), sama_paths.start_log())
-            )
+        status = child.poll()
+        if status not in (None, 0):
+            raise ExecutionError(_why_not_started(status))
+        # Status 0 means that another engine held the lock: it is about to answer, or it has ended meanwhile.
+        if status == 0 and time.monotonic() - started > RESTART_SECONDS and not sama_state.engine_lives():
+            child, started = _start(command), time.monotonic()
         time.sleep(0.05)
-    raise ExecutionError(
-        "The SAMA engine did not answer within %d seconds. Run the command again; if that does not help, see %s."
-        % (START_SECONDS, sama_paths.log_file())
-    )
+    raise ExecutionError(_why_no_answer())
 
 
-def running() -> Optional[Client]:
-    """Return a client of the engine that the state file names, if it is alive and ours; None otherwise."""
-    try:
-        client = _client_of(json.loads(_small_file(sama_paths.state_file())))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+def running(least_version: str = "") -> Optional[Client]:
+    """Return a client of the engine that the state file names, if it is alive and ours; None otherwise.
+
+    Args:
+        least_version: an engine of an older version is told to end, and None is returned.
+    """
+    state = sama_state.read() if sama_state.engine_lives() else None
+    if state is None:
         return None
+    client = Client(state.port, state.token)
     try:
-        client.hello()
+        described = client.hello()
     except OtherProtocol:
         # It must leave before an engine of our version can take the lock.
         client.shutdown()
         return None
     except (EngineGone, HelloFailed):
+        return None
+    if _is_older(str(described.get("version", "")), least_version):
+        client.shutdown()
         return None
     return client
 
@@ -94,7 +99,7 @@ def install_command() -> List[str]:
     """
     file = sama_paths.install_record()
     try:
-        record = json.loads(_small_file(file))
+        record = sama_state.read_json(file)
     except FileNotFoundError:
         raise ExecutionError(
             "The SAMA engine is not installed (%s is missing). Run installer/install.py, then try again." % file
@@ -114,24 +119,6 @@ def install_command() -> List[str]:
     return command
 
 
-def _small_file(path):
-    """The bytes of one of our own files, which anybody may have replaced by something else."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a file")
-    with path.open("rb") as file:
-        return file.read(_MOST_BYTES)
-
-
-def _client_of(state):
-    port, token = state["port"], state["token"]
-    # A bool is an int to Python. What is in a header must be printable ASCII.
-    if type(port) is not int or not 0 < port < 65536:
-        raise ValueError("no port")
-    if not isinstance(token, str) or any(not "!" <= letter <= "~" for letter in token):
-        raise ValueError("no token")
-    return Client(port, token)
-
-
 def engine_environment(environment: Mapping[str, str]) -> Dict[str, str]:
     """Return `environment` without what belongs to GIMP's process, and with SAMA_HOME as we understand it."""
     kept = {
@@ -149,7 +136,11 @@ def _start(command):
     log = sama_paths.start_log()
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        output = log.open("wb")
+    except OSError as error:
+        raise ExecutionError(_unwritable(error)) from error
+    try:
+        with output:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -176,6 +167,75 @@ def _detached() -> Dict[str, Any]:
     # GIMP redirects the search for DLLs to its own folder, and children would inherit that.
     ctypes.windll.kernel32.SetDllDirectoryW(None)
     return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW}
+
+
+def _installed_version() -> str:
+    try:
+        return str(sama_state.read_json(sama_paths.install_record())["version"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _is_older(version: str, than: str) -> bool:
+    """Compare versions like 1.10.0. Never true of a version that is not of that kind, lest engines end each other."""
+    try:
+        mine, other = ([int(part) for part in text.split(".")] for text in (version, than))
+    except ValueError:
+        return False
+    return mine < other
+
+
+def _why_not_started(status: int) -> str:
+    problem = _writing_problem()
+    if problem is not None:
+        return _unwritable(problem)
+    if status < 0:
+        return (
+            "The SAMA engine was ended from outside while it started (signal %d). Run the command again; if it happens "
+            "again, close other programs: memory may be short." % -status
+        )
+    return "The SAMA engine could not start (exit status %d%s). See %s, then run installer/install.py again." % (
+        status,
+        _last_words(),
+        sama_paths.start_log(),
+    )
+
+
+def _why_no_answer() -> str:
+    state = sama_state.read() if sama_state.engine_lives() else None
+    if state is not None:
+        return (
+            "The SAMA engine (process %s) runs but does not answer. End that process, then run the command again."
+            % (state.pid)
+        )
+    return "The SAMA engine did not answer within %d seconds. Run the command again; if that does not help, see %s." % (
+        START_SECONDS,
+        sama_paths.log_file(),
+    )
+
+
+def _writing_problem() -> Optional[OSError]:
+    """What keeps anybody from writing into the engine's folder: a full disk, a quota, permissions; or None."""
+    probe = sama_paths.start_log().with_name("probe-%d" % os.getpid())
+    try:
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+        return error
+    return None
+
+
+def _unwritable(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk with SAMA's folder %s is full. Free some space on it, then run the command again." % (
+            sama_paths.home()
+        )
+    return (
+        "SAMA's folder %s cannot be written (%s). Make it writable for yourself, or set SAMA_HOME to a folder that is, "
+        "then run the command again." % (sama_paths.home(), error.strerror or error)
+    )
 
 
 def _last_words():

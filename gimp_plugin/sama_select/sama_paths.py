@@ -34,6 +34,11 @@ def state_file() -> Path:
     return home() / "run" / "engine.json"
 
 
+def lock_file() -> Path:
+    """Held by a running engine; while nobody holds it, the state file is a dead engine's."""
+    return home() / "run" / "engine.lock"
+
+
 def log_file() -> Path:
     """The engine's own log."""
     return home() / "logs" / "engine.log"

@@ -10,6 +10,7 @@ from typing import Any
 
 from sama_core import paths
 from sama_core.errors import EngineUnavailable
+from sama_core.file_lock import is_held
 from sama_core.service import PROTOCOL
 
 #: Far more than an engine writes into its state file, or says of itself.
@@ -17,7 +18,7 @@ _MOST_BYTES = 1 << 16
 
 
 class NoEngine(EngineUnavailable):
-    """Nothing runs: there is no state file, or nobody listens where it points."""
+    """Nothing runs: nobody holds the engine's lock."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def find_engine(timeout: float = 5.0) -> FoundEngine:
         NoEngine: none is running.
         EngineUnavailable: there is one, but it cannot be used.
     """
+    if not is_held(paths.lock_file()):
+        raise NoEngine("No engine is running. It starts by itself when GIMP needs it.")
     port, token, pid = _state(paths.state_file())
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
@@ -47,10 +50,6 @@ def find_engine(timeout: float = 5.0) -> FoundEngine:
         hello = json.loads(body)
         if not isinstance(hello, dict):
             raise ValueError("its hello is no JSON object")
-    except ConnectionRefusedError:
-        raise NoEngine(
-            "The engine was ended before it could remove its state file. The next run starts a fresh one."
-        ) from None
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise EngineUnavailable(
             f"The engine on port {port} does not answer ({str(error)[:200]!r}). End process {pid} and run again."
@@ -69,7 +68,6 @@ def _state(path: Path) -> tuple[int, str, int]:
     """Return port, token and process id from a state file, which anybody may have edited.
 
     Raises:
-        NoEngine: there is no such file.
         EngineUnavailable: it cannot be read, or is not as an engine writes it.
     """
     try:
@@ -83,8 +81,11 @@ def _state(path: Path) -> tuple[int, str, int]:
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise ValueError("the token is not as an engine writes it")
     except FileNotFoundError:
-        raise NoEngine("No engine is running. It starts by itself when GIMP needs it.") from None
+        raise EngineUnavailable("The engine is just starting or ending. Try again in a moment.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)[:200]
-        raise EngineUnavailable(f"The engine's state file cannot be read ({reason}). Delete {path}.") from None
+        raise EngineUnavailable(
+            f"The engine's state file cannot be read ({reason}). A running engine writes it again by itself: "
+            "try again in a moment."
+        ) from None
     return port, token, pid

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 #: Seconds for streams to end after the jobs were told to.
 GRACE = 3
 
+#: uvicorn's own rhythm.
+TICKS_A_SECOND = 10
+
 
 def loopback_socket() -> socket.socket:
     """Return a socket bound to a free port of 127.0.0.1."""
@@ -84,6 +87,7 @@ class EngineServer(uvicorn.Server):
         activity: says how long there was no request.
         idle_seconds: end after as many seconds without a request.
         on_listening: called when requests can come.
+        each_second: called about once a second while the server runs.
         on_ending: called first when the server ends, while connections are still open.
     """
 
@@ -93,6 +97,7 @@ class EngineServer(uvicorn.Server):
         activity: Activity,
         idle_seconds: float,
         on_listening: Callable[[], None],
+        each_second: Callable[[], None],
         on_ending: Callable[[], None],
     ) -> None:
         super().__init__(
@@ -115,6 +120,7 @@ class EngineServer(uvicorn.Server):
         self._activity = activity
         self._idle_seconds = idle_seconds
         self._on_listening = on_listening
+        self._each_second = each_second
         self._on_ending = on_ending
 
     def stop(self) -> None:
@@ -131,6 +137,8 @@ class EngineServer(uvicorn.Server):
         if self._activity.idle_seconds() >= self._idle_seconds:
             log.info("idle for %g s: leaving", self._idle_seconds)
             self.stop()
+        if counter % TICKS_A_SECOND == 0:
+            self._each_second()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
+import os
 import signal
 import stat
+import time
 
 import pytest
 from engine_process import PATIENCE, SMALL_ENGINE, wait_for
@@ -129,12 +132,32 @@ def test_killed_engine_leaves_a_stale_file_that_the_next_one_replaces(engine, st
     assert mode(successor.home / "run" / "engine.json") == 0o600
 
 
-def test_engine_leaves_a_state_file_that_is_not_its_own(engine):
+@pytest.mark.parametrize("edited", [None, "{}", '{"port": 1, "token": "another"}'])
+def test_engine_writes_its_state_file_again_when_somebody_changed_it(engine, edited):
     path = engine.home / "run" / "engine.json"
-    path.write_text(json.dumps({**engine.state, "token": "another engine's"}))
+    path.unlink() if edited is None else path.write_text(edited)
+    wait_for(lambda: path.exists() and path.read_text() == json.dumps(engine.state), "the state file as it was")
+    assert mode(path) == 0o600
     engine.process.terminate()
-    engine.process.wait(PATIENCE)
-    assert json.loads(path.read_text())["token"] == "another engine's"
+    assert engine.process.wait(PATIENCE) == 0
+    assert not path.exists()
+
+
+def test_engine_that_starts_removes_a_dead_ones_state_before_it_listens(start_engine, tmp_path):
+    """Who finds the lock held takes the state file for the holder's."""
+    run = tmp_path / "home" / "run"
+    run.mkdir(parents=True)
+    (run / "engine.json").write_text('{"port": 1, "token": "old"}')
+    (run / "engine.json.4711").write_text("a killed engine's draft, of today")
+    old = run / "engine.json.4712"
+    ahead = run / "engine.json.4713"
+    for draft, days in ((old, -2), (ahead, 2)):
+        draft.write_text("a killed engine's draft")
+        then = time.time() + days * 86400
+        os.utime(draft, (then, then))
+    process = start_engine.spawn(run.parent, SMALL_ENGINE, {"SAMA_TEST_DIE_AT": "announcing"})
+    assert process.wait(PATIENCE) == -signal.SIGKILL
+    assert sorted(path.name for path in run.iterdir()) == ["engine.json.4711", "engine.lock"]
 
 
 def test_engine_says_hello_while_the_model_is_loading(start_engine, picture, tmp_path):
@@ -168,26 +191,40 @@ def test_client_explains_why_there_is_no_engine(engine, monkeypatch, tmp_path):
     with pytest.raises(EngineUnavailable, match="No engine is running"):
         find_engine()
     monkeypatch.setenv("SAMA_HOME", str(engine.home))
-    path = engine.home / "run" / "engine.json"
-    path.write_text(json.dumps({**engine.state, "token": "old"}))
-    with pytest.raises(EngineUnavailable, match="refuses"):
-        find_engine()
-    path.write_text("{")
-    with pytest.raises(EngineUnavailable, match="cannot be read"):
-        find_engine()
     engine.process.kill()
     engine.process.wait(PATIENCE)
-    path.write_text(json.dumps(engine.state))
-    with pytest.raises(EngineUnavailable, match="fresh one"):
+    with pytest.raises(EngineUnavailable, match="No engine is running"):
         find_engine()
+
+
+def test_client_explains_why_a_live_engine_cannot_be_used(engine, monkeypatch, tmp_path):
+    """The lock is held by the test, for an engine would put its state file right."""
+    monkeypatch.setenv("SAMA_HOME", str(tmp_path / "other"))
+    run = tmp_path / "other" / "run"
+    run.mkdir(parents=True)
+    with (run / "engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for state, text in [
+            (json.dumps({**engine.state, "token": "old"}), "refuses"),
+            ("{", "cannot be read"),
+            (json.dumps({**engine.state, "port": 70_000}), "cannot be read"),
+            (json.dumps({**engine.state, "port": 1}), "does not answer"),
+        ]:
+            (run / "engine.json").write_text(state)
+            with pytest.raises(EngineUnavailable, match=text):
+                find_engine()
+        (run / "engine.json").unlink()
+        with pytest.raises(EngineUnavailable, match="just starting or ending"):
+            find_engine()
 
 
 def test_unusable_folder_is_an_error_and_not_a_hang(start_engine, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    process = start_engine.spawn(tmp_path / "file" / "home", SMALL_ENGINE, {})
+    process = start_engine.spawn(tmp_path / "file" / "home", ["-m", "sama_core.service"], {})
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert b"NotADirectoryError" in output or b"Not a directory" in output
+    [line] = output.decode().splitlines()
+    assert "cannot be used (Not a directory). Make it a folder that you can write to" in line
 
 
 def test_real_engine_command_answers_hello_without_importing_torch(start_engine):

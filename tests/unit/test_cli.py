@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -231,10 +232,14 @@ def test_doctor_knows_a_missing_engine_from_a_deaf_one(photo, tmp_path):
     run.mkdir(parents=True)
     (run / "engine.json").write_text(json.dumps({"port": 1, "token": "t", "pid": 1}))
     check = findings(checks.check_engine)["Engine process"]
-    assert check.ok and "fresh one" in check.detail
-    (run / "engine.json").write_text("{")
-    check = findings(checks.check_engine)["Engine process"]
-    assert not check.ok and "Delete" in check.remedy
+    assert check.ok and "No engine is running" in check.detail
+    with (run / "engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check = findings(checks.check_engine)["Engine process"]
+        assert not check.ok and "End process 1" in check.remedy
+        (run / "engine.json").write_text("{")
+        check = findings(checks.check_engine)["Engine process"]
+        assert not check.ok and "try again" in check.remedy
 
 
 def test_check_that_breaks_is_a_finding(photo, monkeypatch):

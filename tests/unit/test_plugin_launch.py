@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +16,24 @@ import sama_paths
 from sama_errors import ExecutionError
 
 ENGINE = """
-import http.server, json, os, pathlib, sys
+import fcntl, http.server, json, os, pathlib, sys, time
 home = pathlib.Path(os.environ["SAMA_HOME"])
+(home / "run").mkdir(exist_ok=True)
+lock = open(home / "run" / "engine.lock", "w")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    sys.exit(0)
 (home / "environment.json").write_text(json.dumps(dict(os.environ)))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({"protocol": 1, "pid": os.getpid()}).encode()
+        version = os.environ.get("SAMA_TEST_VERSION", "0.1.0")
+        body = json.dumps({"protocol": 1, "pid": os.getpid(), "version": version}).encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def do_POST(self):
         os._exit(0)
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-(home / "run").mkdir(exist_ok=True)
 part = home / "run" / "part"
 part.write_text(json.dumps({"port": server.server_address[1], "token": "t", "pid": os.getpid()}))
 part.rename(home / "run" / "engine.json")
@@ -42,8 +51,9 @@ def home(tmp_path: Path, monkeypatch):
         client.shutdown()
 
 
-def record(home: Path, *args: str, python: str = sys.executable) -> None:
-    (home / "install.json").write_text(json.dumps({"schema": 1, "python": python, "args": list(args)}))
+def record(home: Path, *args: str, version: str = "0.1.0") -> None:
+    content = {"schema": 1, "python": sys.executable, "args": list(args), "version": version}
+    (home / "install.json").write_text(json.dumps(content))
 
 
 def quiet(fraction, text):
@@ -109,8 +119,11 @@ def test_an_engine_that_fails_at_once_is_not_waited_for(home: Path):
 def test_one_that_lost_the_race_is_no_failure(home: Path):
     """The second engine ends with status 0 when another one holds the lock; that one answers a moment later."""
     later = f"""
-import os, subprocess, sys
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.7)\\n" + {ENGINE!r}], start_new_session=True)
+import os, subprocess, sys, time
+slow = {ENGINE!r}.replace("server =", "time.sleep(0.7); server =")
+subprocess.Popen([sys.executable, "-c", slow], start_new_session=True)
+while not os.path.exists("run/engine.lock"):
+    time.sleep(0.01)
 """
     record(home, "-c", later)
     assert sama_launch.connect(quiet).hello()["protocol"] == 1
@@ -123,8 +136,85 @@ def test_an_engine_that_never_answers_is_given_up(home: Path, monkeypatch):
         sama_launch.connect(quiet)
 
 
-@pytest.mark.parametrize("state", ["", "[]", "{}", '{"port": "a", "token": "t"}', '{"port": 1, "token": "t"}'])
-def test_a_state_file_that_leads_nowhere(home: Path, state: str):
-    sama_paths.state_file().parent.mkdir()
+@pytest.fixture
+def held_lock(home: Path) -> Iterator[None]:
+    """Some engine lives."""
+    sama_paths.lock_file().parent.mkdir()
+    with sama_paths.lock_file().open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+SPOILT = [
+    "",
+    "[]",
+    "{}",
+    '"text"',
+    '{"port": "a", "token": "t"}',
+    '{"port": 1, "token": "t"}',
+    '{"port": 99999, "token": "t"}',
+    '{"port": -1, "token": "t"}',
+    '{"port": 1e999, "token": "t"}',
+    '{"port": NaN, "token": "t"}',
+    '{"port": 80, "token": "a\\r\\nHost: b"}',
+    '{"port": 80, "token": "caf\\u00e9"}',
+    '{"port": 80, "token": ""}',
+    "[" * 60_000,
+    " " * 10_000_000,
+    "\x00\xff",
+]
+
+
+@pytest.mark.parametrize("state", SPOILT, ids=range(len(SPOILT)))
+def test_a_state_file_that_leads_nowhere(home: Path, held_lock: None, state: str):
     sama_paths.state_file().write_text(state)
     assert sama_launch.running() is None
+
+
+def test_a_state_file_that_is_no_file(home: Path, held_lock: None):
+    os.mkfifo(sama_paths.state_file())
+    assert sama_launch.running() is None
+    sama_paths.state_file().unlink()
+    sama_paths.state_file().mkdir()
+    assert sama_launch.running() is None
+
+
+def test_what_listens_at_a_dead_engines_port_hears_nothing(home: Path):
+    """It may be another user's: a token, and later a picture, would be theirs."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        sama_paths.state_file().parent.mkdir()
+        state = {"port": stranger.getsockname()[1], "token": "t", "pid": 1}
+        sama_paths.state_file().write_text(json.dumps(state))
+        sama_paths.lock_file().touch()
+        assert sama_launch.running() is None
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+
+
+@pytest.mark.parametrize(("installed", "replaced"), [("0.2.0", True), ("0.1.0", False), ("0.0.9", False), ("?", False)])
+def test_an_engine_older_than_what_is_installed_makes_room(home: Path, monkeypatch, installed: str, replaced: bool):
+    record(home, "-c", ENGINE)
+    old = sama_launch.connect(quiet).hello()["pid"]
+    record(home, "-c", ENGINE, version=installed)
+    monkeypatch.setenv("SAMA_TEST_VERSION", installed)
+    assert (sama_launch.connect(quiet).hello()["pid"] != old) == replaced
+
+
+def test_an_installed_engine_that_is_older_than_its_record_is_used_all_the_same(home: Path):
+    record(home, "-c", ENGINE, version="9.0")
+    assert sama_launch.connect(quiet).hello()["version"] == "0.1.0"
+
+
+def test_an_engine_that_lives_but_does_not_answer_is_named(home: Path, held_lock: None, monkeypatch):
+    monkeypatch.setattr(sama_launch, "START_SECONDS", 1)
+    record(home, "-c", "")
+    sama_paths.state_file().write_text('{"port": 1, "token": "t", "pid": 4711}')
+    with pytest.raises(ExecutionError, match=r"process 4711\) runs but does not answer\. End that process"):
+        sama_launch.connect(quiet)
+
+
+def test_an_engine_that_is_killed_while_it_starts_is_not_blamed_on_the_installation(home: Path):
+    record(home, "-c", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ExecutionError, match=r"signal 9\)\. Run the command again"):
+        sama_launch.connect(quiet)
