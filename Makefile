@@ -1,5 +1,6 @@
 # make test    everything a developer or CI checks: environment, real GIMP 3, all tests
 # make demo    the main job in real GIMP 3 on a bundled photo, pictures in build/demo
+# make faults  every injected fault, and the table of them in docs/results.md
 # make lint    formatting, lint, types
 #
 # Works as root and as an ordinary user, and starts at once when everything is there already.
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV_STAMP := $(VENV)/.sama-env
 
-.PHONY: env gimp lint test demo clean distclean
+.PHONY: env gimp lint test faults demo clean distclean
 .DELETE_ON_ERROR:
 
 env: $(ENV_STAMP)
@@ -31,6 +32,11 @@ lint: env
 
 test: env gimp
 	$(BIN)/python -m pytest
+
+# All tests that inject a fault; what they saw goes into docs/results.md.
+faults: env gimp
+	$(BIN)/python -m pytest -m fault
+	$(BIN)/python tests/insert_fault_table.py
 
 demo: env gimp
 	$(BIN)/python demo/run.py

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import time
+from pathlib import Path
 
 import pytest
 from ramp_session import RampSession
 
+EXPECTED = "error with a remedy; the image unharmed; the next run works"
 CLICKED = "image, layer = new_image()\nclick(image, (50, 50))\nbefore = fingerprint(image)\n"
 REPORT = "print(json.dumps([answer, before == fingerprint(image)]))"
 
 
 @pytest.mark.parametrize("verb", ["select", "matte"])
-def test_kill_9_in_the_middle_of_a_run(ramp: RampSession, verb: str):
+def test_kill_9_in_the_middle_of_a_run(ramp: RampSession, fault, verb: str):
+    fault(f"in GIMP: engine killed (SIGKILL) in the middle of {verb}", EXPECTED)
     code = CLICKED + f'answer = run(image, [layer], "{verb}")\n' + REPORT
     with ramp.at_work(code) as outcome:
         killed = ramp.kill()
@@ -24,13 +31,50 @@ def test_kill_9_in_the_middle_of_a_run(ramp: RampSession, verb: str):
     again, _ = ramp.json(f'answer = run(image, [layer], "{verb}")\n' + REPORT)
     assert again["status"] == "success"
     assert ramp.pid() != killed
+    fault.saw(f"“{answer['error']}”", "Image untouched. Next run: success.")
 
 
-def test_half_an_answer_changes_nothing(ramp: RampSession):
+def test_kill_9_of_the_plug_in(ramp: RampSession, fault):
+    """What GIMP's Cancel does."""
+    fault("in GIMP: plug-in killed (SIGKILL), as Cancel does", EXPECTED)
+    code = CLICKED + "answer = run(image, [layer])\n" + REPORT
+    with ramp.at_work(code) as outcome:
+        [plug_in] = plug_ins_at_work(ramp)
+        os.kill(plug_in, signal.SIGKILL)
+    answer, untouched = outcome[0]
+    assert answer["status"] != "success"
+    assert untouched
+    again, _ = ramp.json("answer = run(image, [layer])\n" + REPORT)
+    assert again["status"] == "success"
+    deadline = time.monotonic() + 60
+    while plug_ins_at_work(ramp):  # the second one may take a moment to end
+        assert time.monotonic() < deadline, "a process of the plug-in is left"
+        time.sleep(0.05)
+    fault.saw("GIMP ended the procedure. Image untouched. Next run: success.")
+
+
+def plug_ins_at_work(ramp: RampSession) -> list[int]:
+    """The processes of our plug-in in this GIMP."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (place / "cmdline").read_bytes()
+            ours = f"SAMA_HOME={ramp.home}".encode() in (place / "environ").read_bytes().split(b"\0")
+            if ours and b"sama_select.py" in command:
+                found.append(int(place.name))
+    return found
+
+
+def test_half_an_answer_changes_nothing(ramp: RampSession, fault):
+    fault("in GIMP: engine hangs up in the middle of its answer", EXPECTED)
     ramp.order(truncate=True)
     answer, untouched = ramp.json(CLICKED + "answer = run(image, [layer])\n" + REPORT)
     assert answer["status"] == "execution_error"
     assert untouched
+    ramp.order()
+    again, _ = ramp.json("answer = run(image, [layer])\n" + REPORT)
+    assert again["status"] == "success"
+    fault.saw(f"“{answer['error']}”", "Image untouched. Next run: success.")
 
 
 @pytest.mark.parametrize(("status", "expected"), [(422, "calling_error"), (500, "execution_error")])

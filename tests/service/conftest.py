@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_process import EngineStarter, RunningEngine
+from user_desk import Desk
 
 
 @pytest.fixture
@@ -31,3 +32,18 @@ def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningE
 @pytest.fixture
 def picture() -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.end()
+
+
+@pytest.fixture(scope="module")
+def shared_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One desk for faults that the next run recovers from."""
+    desk = Desk(tmp_path_factory.mktemp("desk"))
+    yield desk
+    desk.end()

@@ -54,11 +54,3 @@ def test_read_only_home(desk: Desk, disk: SmallDisk, fault):
     assert "Make it writable" in outcome.message and not desk.processes()
     disk.remount("rw")
     fault.saw(f"“{outcome.message}”", works(desk))
-
-
-def test_home_becomes_read_only(desk: Desk, disk: SmallDisk, fault):
-    fault("home becomes read-only while the engine runs", "answers as ever")
-    works(desk)
-    disk.remount("ro")
-    fault.saw(works(desk))
-    disk.remount("rw")

@@ -13,6 +13,8 @@ from user_desk import Desk
 
 from sama_core.model.registry import MODELS
 
+SIZE = (60, 40)
+
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
@@ -33,7 +35,7 @@ def desk(disk: SmallDisk) -> Iterator[Desk]:
 
 
 def ask(desk: Desk, colour: int, model: str = "lite") -> str:
-    [outcome] = desk.outcomes(desk.spawn([colour], model=model))
+    [outcome] = desk.outcomes(desk.spawn([colour], model=model, size=SIZE))
     assert outcome.status == "answer", outcome
     return outcome.digest
 
@@ -42,7 +44,7 @@ def kept(desk: Desk) -> set[Path]:
     return set((desk.view / "cache" / "embeddings").glob("*.safetensors"))
 
 
-def log(desk: Desk) -> str:
+def engine_log(desk: Desk) -> str:
     return (desk.view / "logs" / "engine.log").read_text()
 
 
@@ -61,7 +63,7 @@ def test_damaged_embeddings(desk: Desk, fault):
         path.write_bytes(data)
     assert of_first and of_second
     assert (ask(desk, 60), ask(desk, 90)) == (first, second)
-    assert log(desk).count("is unusable and will be made again") == len(of_first | of_second)
+    assert engine_log(desk).count("is unusable and will be made again") == len(of_first | of_second)
     assert kept(desk) == of_first | of_second
     fault.saw("Both answers as before; the files were made again.")
 
@@ -101,7 +103,7 @@ def test_bad_weights(desk: Desk, tmp_path: Path, fault, kind: str):
         path.write_bytes(b"PK\3\4")
     # The rest is a hole in the file, which takes no room.
     os.truncate(path, about.size - (1 if kind == "cut short" else 0))
-    [outcome] = desk.outcomes(desk.spawn([60], model="vit_b"))
+    [outcome] = desk.outcomes(desk.spawn([60], model="vit_b", size=SIZE))
     assert outcome.status == "execution_error"
     assert ("bytes and should have" if kind == "cut short" else "checksum is wrong") in outcome.message
     assert "sama weights" in outcome.message or "Fetch it" in outcome.message

@@ -1,0 +1,107 @@
+"""The plug-in's own client code in a process of its own, without GIMP around it: a script for the tests.
+
+usage: plugin_process.py ORDER
+
+ORDER is JSON: `colours` (a job each, all at once, on a picture of that one grey level), `verb`, `model`, `size`,
+`die_at` (one of STEPS, at which the process kills itself with SIGKILL, as GIMP's Cancel does), `start_seconds`,
+`hello_seconds`. A matte asks for foreground colours too.
+Prints a JSON list with what each job came to: {"status": "answer", "right": whether it is the small engine's, "digest":
+…} or {"status": "calling_error" | "execution_error", "message": …}. A job that raises anything else ends the process
+with a traceback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gimp_plugin" / "sama_select"))
+
+import sama_client
+import sama_job
+import sama_launch
+from sama_errors import CallingError, ExecutionError
+from sama_prompt import Prompt
+from sama_timing import Steps
+
+#: Large enough that it travels in pieces.
+SIZE = (2000, 1500)
+#: Where the plug-in can be killed, in the order in which it comes to them in its first run.
+STEPS = (
+    "starting",  # the engine's process has just been started
+    "found",  # the engine has said hello
+    "sending",  # half of the picture
+    "sent",
+    "waiting",  # the engine has begun
+    "receiving",  # the answer's line is there, its pixels are not
+    "received",
+)
+
+
+def main(order: dict) -> None:
+    def perhaps_die(step: str) -> None:
+        if step == order.get("die_at"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def after(owner, name: str, step: str) -> None:
+        function = getattr(owner, name)
+
+        def wrapper(*arguments):
+            result = function(*arguments)
+            perhaps_die(step)
+            return result
+
+        setattr(owner, name, wrapper)
+
+    def before(owner, name: str, step: str) -> None:
+        function = getattr(owner, name)
+
+        def wrapper(*arguments):
+            perhaps_die(step)
+            return function(*arguments)
+
+        setattr(owner, name, wrapper)
+
+    sama_launch.START_SECONDS = order.get("start_seconds", 60)
+    sama_client.HELLO_SECONDS = order.get("hello_seconds", 30)
+    after(sama_launch, "_start", "starting")
+    after(sama_launch, "connect", "found")
+    after(sama_client.Client, "put_image", "sent")
+    before(sama_client, "_read_answer", "receiving")
+
+    class Pixels(list):
+        def __iter__(self):
+            for number, part in enumerate(super().__iter__()):
+                if number:
+                    perhaps_die("sending")
+                yield part
+
+    width, height = order.get("size", SIZE)
+
+    def run(colour: int) -> dict:
+        half = bytes([colour]) * (width * height * 3 // 2)
+        name = hashlib.sha256(b"%dx%d:" % (width, height) + half + half).hexdigest()
+        picture = sama_job.Picture(width, height, Pixels([half, half]), name)
+        prompt = Prompt(points=[(5.0, 5.0)], labels=[1])
+        verb = order.get("verb", "select")
+        job = sama_job.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
+        try:
+            answer = sama_job.run(job, lambda fraction, text: perhaps_die("waiting") if fraction else None, Steps())
+        except (CallingError, ExecutionError) as error:
+            kind = "calling_error" if isinstance(error, CallingError) else "execution_error"
+            return {"status": kind, "message": str(error)}
+        perhaps_die("received")
+        right = answer.alpha == bytes([(3 * colour + 1) % 256]) * (width * height)
+        return {"status": "answer", "right": right, "digest": hashlib.sha256(answer.alpha).hexdigest()}
+
+    with ThreadPoolExecutor(len(order["colours"])) as pool:
+        print(json.dumps(list(pool.map(run, order["colours"]))))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
