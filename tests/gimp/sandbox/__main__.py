@@ -1,4 +1,4 @@
-"""`python3 -m sandbox`: make sure that there is a GIMP 3 to test with, and say where."""
+"""`python3 -m sandbox`: make sure that there are the GIMPs to test with, and say where."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from sandbox import GimpNotFound, find_gimp
 
 
 def main() -> int:
-    """Return 0 and print the version and place of GIMP, or 1 and print why there is none."""
-    try:
-        gimp = find_gimp()
-    except GimpNotFound as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"GIMP {gimp.version}: {gimp.tree or 'the own of this system'}")
+    """Return 0 and print the version and place of each GIMP, or 1 and print why there is none."""
+    # Any for most tests; the installer is tried with both series.
+    for series in (None, "3.0", "3.2"):
+        try:
+            gimp = find_gimp(series=series)
+        except GimpNotFound as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        print(f"GIMP {gimp.version}: {gimp.tree or 'the own of this system'}")
     return 0
 
 

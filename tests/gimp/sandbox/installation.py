@@ -58,25 +58,28 @@ def private_namespace() -> list[str]:
     return [unshare, "--mount"] if os.geteuid() == 0 else [unshare, "--map-root-user", "--mount"]
 
 
-def find_gimp(tree: Path | None = None) -> GimpInstallation:
+def find_gimp(tree: Path | None = None, series: str | None = None) -> GimpInstallation:
     """Return the system's GIMP if it is a complete GIMP 3, else the private tree's, which is made if need be.
 
     Args:
-        tree: where the private tree is or shall be; default `$SAMA_GIMP_TREE`, else `.cache/gimp-trixie`
-            of the checkout.
+        series: "3.0" or "3.2" for the private tree of just that one; None for any, and 3.0 if one has to be made.
+        tree: where the private tree is or shall be; default `$SAMA_GIMP_TREE` unless a series is asked for,
+            else a folder in `.cache` of the checkout.
             When either is given the system's GIMP is not looked at.
 
     Raises:
         GimpNotFound: with the reason and a remedy.
     """
-    chosen = tree or (Path(os.environ["SAMA_GIMP_TREE"]) if os.environ.get("SAMA_GIMP_TREE") else None)
-    if chosen is None:
+    named = os.environ.get("SAMA_GIMP_TREE") if series is None else None
+    chosen = tree or (Path(named) if named else None)
+    if chosen is None and series is None:
         system = _system_gimp()
         if system is not None:
             return system
-    where = (chosen or private_tree.DEFAULT).absolute()
+    series = series or "3.0"
+    where = (chosen or private_tree.place(series)).absolute()
     try:
-        private_tree.ensure(where)
+        private_tree.ensure(where, series)
     except private_tree.TreeError as error:
         raise GimpNotFound(str(error)) from error
     return _gimp_in(where)

@@ -1,4 +1,4 @@
-"""A private Debian 13 (trixie) folder tree with GIMP 3.0 and what drives its windows, made once and kept.
+"""A private Debian folder tree with GIMP 3.0 or 3.2 and what drives its windows, made once and kept.
 
 Two ways to make it: mmdebstrap for root, a real installation; for anybody else apt with a state of its own
 downloads the packages, `dpkg-deb` unpacks them, and `unprivileged.sh` does the few post-install steps that
@@ -17,8 +17,9 @@ from typing import IO
 
 from sandbox import apt_sources, private_apt
 
-DEFAULT = Path(__file__).resolve().parents[3] / ".cache" / "gimp-trixie"
-SUITE = "trixie"
+CACHE = Path(__file__).resolve().parents[3] / ".cache"
+#: Debian's release that has a series of GIMP.
+SUITES = {"3.0": "trixie", "3.2": "forky"}
 PACKAGES = ("gimp", "gir1.2-gimp-3.0", "python3-gi", "xvfb", "xdotool", "openbox", "fonts-dejavu-core")
 #: Packages that every Debian has and that apt therefore takes for granted; the unpacked tree must be given
 #: them.
@@ -47,8 +48,16 @@ class TreeError(Exception):
     """The tree could not be made."""
 
 
-def ensure(tree: Path) -> None:
+def place(series: str) -> Path:
+    """Where the tree with that series of GIMP is kept."""
+    return CACHE / f"gimp-{SUITES[series]}"
+
+
+def ensure(tree: Path, series: str) -> None:
     """Make the tree at `tree` unless it is there and complete. Safe against other processes doing the same.
+
+    Args:
+        series: of GIMP, a key of `SUITES`.
 
     Raises:
         TreeError: with the reason and a remedy; nothing is left at `tree` then.
@@ -69,13 +78,13 @@ def ensure(tree: Path) -> None:
         building.mkdir()
         log = tree.parent / f"{tree.name}.log"
         print(
-            f"Making a private GIMP 3 in {tree} (once; about a minute, 700 MB). Log: {log}",
+            f"Making a private GIMP {series} in {tree} (once; about a minute, 700 MB). Log: {log}",
             file=sys.stderr,
             flush=True,
         )
         try:
             with log.open("w") as output:
-                _build(building, output)
+                _build(building, SUITES[series], output)
             if not any(building.glob("usr/bin/gimp-console-3.*")):
                 raise TreeError(f"The packages held no gimp-console-3. See {log}.")
         except subprocess.CalledProcessError as error:
@@ -101,11 +110,11 @@ def _remove(folder: Path) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=True)
 
 
-def _build(building: Path, output: IO[str]) -> None:
+def _build(building: Path, suite: str, output: IO[str]) -> None:
     if os.geteuid() == 0 and _have_mmdebstrap(output):
-        _mmdebstrap(building, output)
+        _mmdebstrap(building, suite, output)
     else:
-        _unpack(building, output)
+        _unpack(building, suite, output)
 
 
 def _have_mmdebstrap(output: IO[str]) -> bool:
@@ -118,20 +127,20 @@ def _have_mmdebstrap(output: IO[str]) -> bool:
     return shutil.which("mmdebstrap") is not None
 
 
-def _mmdebstrap(building: Path, output: IO[str]) -> None:
+def _mmdebstrap(building: Path, suite: str, output: IO[str]) -> None:
     # A machine whose clock runs ahead of the mirror's last refresh would call its Release file expired.
     options = ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
     if apt_sources.DEBIAN_KEYRING.exists():
         options.append(f"--keyring={apt_sources.DEBIAN_KEYRING}")
     command = ["mmdebstrap", "--variant=minbase", *options, f"--include={','.join(PACKAGES)}"]
-    command += [SUITE, str(building), f"deb {apt_sources.debian_mirror()} {SUITE} main"]
+    command += [suite, str(building), f"deb {apt_sources.debian_mirror()} {suite} main"]
     _run(*command, output=output)
 
 
-def _unpack(building: Path, output: IO[str]) -> None:
+def _unpack(building: Path, suite: str, output: IO[str]) -> None:
     state = building.with_name(building.name + "-apt")
-    for package in private_apt.download(state, SUITE, PACKAGES + ESSENTIAL, output):
+    for package in private_apt.download(state, suite, PACKAGES + ESSENTIAL, output):
         _run("sh", str(UNPRIVILEGED), "unpack", str(package), str(building), output=output)
     namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     _run(*namespace, "sh", str(UNPRIVILEGED), "configure", str(building), output=output)
