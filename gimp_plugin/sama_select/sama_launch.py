@@ -18,6 +18,8 @@ from sama_errors import ExecutionError
 START_SECONDS = 90
 #: How long an engine that gave way to another one is not replaced, in seconds.
 RESTART_SECONDS = 1
+#: How long an older engine may take to end before it is used all the same, in seconds.
+LEAVE_SECONDS = 10
 
 #: Variables of the host's Python, dynamic linker, GTK and packaging. GIMP's AppImage preloads its own libraries, its
 #: macOS bundle sets PYTHONHOME, snap sets LD_LIBRARY_PATH: an engine that inherits any of them breaks in odd ways.
@@ -87,8 +89,16 @@ def running(least_version: str = "") -> Optional[Client]:
         return None
     if _is_older(str(described.get("version", "")), least_version):
         client.shutdown()
+        _wait_for_end(state)
         return None
     return client
+
+
+def _wait_for_end(state: sama_state.State) -> None:
+    """Wait until an engine that was told to end cannot be found any more: it answers until the very end."""
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while sama_state.engine_lives() and sama_state.read() == state and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def install_command() -> List[str]:

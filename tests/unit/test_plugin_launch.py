@@ -16,7 +16,7 @@ import sama_paths
 from sama_errors import ExecutionError
 
 ENGINE = """
-import fcntl, http.server, json, os, pathlib, sys, time
+import fcntl, http.server, json, os, pathlib, sys, threading, time
 home = pathlib.Path(os.environ["SAMA_HOME"])
 (home / "run").mkdir(exist_ok=True)
 lock = open(home / "run" / "engine.lock", "w")
@@ -32,7 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def do_POST(self):
-        os._exit(0)
+        self.send_response(204); self.send_header("Content-Length", "0"); self.end_headers()
+        threading.Timer(0.5, os._exit, (0,)).start()  # a real one, too, answers for a while
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 part = home / "run" / "part"
 part.write_text(json.dumps({"port": server.server_address[1], "token": "t", "pid": os.getpid()}))
