@@ -1,6 +1,7 @@
 # make test    everything a developer or CI checks: environment, real GIMP 3, all tests
 # make demo    the main job in real GIMP 3 on a bundled photo, pictures in build/demo
 # make faults  every injected fault, and the table of them in docs/results.md
+# make audit   what the engine is made of, against requirements.lock and, where it can be reached, what is known of it
 # make lint    formatting, lint, types
 #
 # Works as root and as an ordinary user, and starts at once when everything is there already.
@@ -10,14 +11,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV_STAMP := $(VENV)/.sama-env
 
-.PHONY: env gimp lint test faults demo clean distclean
+.PHONY: env gimp lint audit lock test faults demo clean distclean
 .DELETE_ON_ERROR:
 
 env: $(ENV_STAMP)
 
-$(ENV_STAMP): pyproject.toml .ci/make_venv.py
+$(ENV_STAMP): pyproject.toml requirements.lock .ci/make_venv.py .ci/constraints.py
 	$(PYTHON) .ci/make_venv.py $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,train]'
+	$(BIN)/python .ci/constraints.py > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev,train]'
 	@echo "Compiling PyMatting's loops, once..."
 	$(BIN)/python -c "from sama_core.inference import numba_cache; numba_cache.prepare(); import pymatting"
 	touch $@
@@ -29,6 +31,15 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	PYRIGHT_PYTHON_CACHE_DIR=$(CURDIR)/.cache/pyright $(BIN)/pyright
+
+# Known weaknesses of what the engine is made of, where they can be looked up, and whether this environment is the locked one.
+audit: env
+	$(BIN)/python .ci/audit.py
+
+# The lock anew, with the newest versions; needs uv.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate --upgrade --output-file requirements.lock
 
 test: env gimp
 	$(BIN)/python -m pytest
