@@ -30,7 +30,8 @@ def uninstall(dry_run: bool, remove_weights: bool | None = None) -> int:
         return 0
     if weights and remove_weights is None and not dry_run:
         remove_weights = _agreed_to_lose(weights)
-    trees = _trees(manifest, bool(remove_weights))
+    # A folder without a file in it holds nothing to keep.
+    trees = _trees(manifest, remove_weights=bool(remove_weights) or not weights)
     _show(manifest, trees, "Would remove" if dry_run else "Removing")
     if weights and not remove_weights:
         verb = "Keeping" if not dry_run else "Would keep" if remove_weights is False else "Would ask about"

@@ -88,9 +88,12 @@ def test_options_decide_about_the_weights_without_a_question(machine, profile, q
     assert "[y/N]" not in text
 
 
-def test_nothing_is_asked_where_there_are_no_weights(machine, profile, quick):
+def test_nothing_is_asked_where_there_are_no_weights(machine, profile, quick, weights):
+    before = machine.contents()
     machine.install(*quick)
+    weights.parent.mkdir()
     assert "[y/N]" not in machine.uninstall()
+    assert machine.contents() == before
 
 
 def test_weights_kept_when_the_rest_went_can_be_removed_later(machine, profile, quick, weights):
