@@ -46,6 +46,7 @@ test: env gimp
 
 # All tests that inject a fault; what they saw goes into docs/results.md.
 faults: env gimp
+	rm -f build/faults.md
 	$(BIN)/python -m pytest -m fault
 	$(BIN)/python tests/insert_fault_table.py
 

@@ -70,11 +70,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    rows = session.config.stash[_ROWS]
+    rows = {fault.name: fault.row() for fault in session.config.stash[_ROWS]}
     if rows:
         TABLE.parent.mkdir(exist_ok=True)
-        lines = ["| fault | expected | observed |", "|---|---|---|", *(fault.row() for fault in rows)]
-        TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        known = TABLE.read_text(encoding="utf-8").splitlines()[2:] if TABLE.exists() else []
+        # A run of some of the tests replaces their rows and leaves the others.
+        lines = [rows.pop(row[2:].split(" | ")[0], row) for row in known] + list(rows.values())
+        TABLE.write_text(
+            "\n".join(["| fault | expected | observed |", "|---|---|---|", *lines]) + "\n", encoding="utf-8"
+        )
 
 
 def _cell(text: str) -> str:
