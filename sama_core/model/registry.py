@@ -114,7 +114,7 @@ MODELS = {
             sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             size=2_564_550_879,
             licence="Apache-2.0",
-            needs="yet more memory, and a GPU or much patience",
+            needs="3.7 GB of memory to look at a picture, and a GPU or much patience",
             urls=tuple(mirror + "sam_vit_h_4b8939.pth" for mirror in _MIRRORS),
         ),
     )
