@@ -2,6 +2,7 @@
 # make demo    the main job in real GIMP 3 on a bundled photo, pictures in build/demo
 # make faults  every injected fault, and the table of them in docs/results.md
 # make audit   what the engine is made of, against requirements.lock and, where it can be reached, what is known of it
+# make dist    the wheel, the sdist and the archive that people download, into dist/
 # make lint    formatting, lint, types
 #
 # Works as root and as an ordinary user, and starts at once when everything is there already.
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV_STAMP := $(VENV)/.sama-env
 
-.PHONY: env gimp lint audit lock test faults demo clean distclean
+.PHONY: env gimp lint audit lock test faults demo dist clean distclean
 .DELETE_ON_ERROR:
 
 env: $(ENV_STAMP)
@@ -52,6 +53,9 @@ faults: env gimp
 
 demo: env gimp
 	$(BIN)/python demo/run.py
+
+dist: env
+	$(BIN)/python release/build.py dist
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

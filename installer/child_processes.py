@@ -1,8 +1,20 @@
-"""The environment that the installer's own child processes get."""
+"""The installer's own child processes: what environment they get, and how a long one is watched."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from installer import turn
+from installer.steps import Steps
 
 #: A person's own settings for one Python or one pip must not leak into the engine's environment.
 _DROPPED = (
@@ -20,3 +32,86 @@ def clean_environment() -> dict[str, str]:
     """Return this process's environment without `PYTHON*` and what else changes which modules are found."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON") and key not in _DROPPED}
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+
+
+@contextlib.contextmanager
+def traceless_environment() -> Iterator[dict[str, str]]:
+    """The environment in which a GIMP that is only asked something leaves nothing behind but in its own profile.
+
+    Its libraries make folders for caches and data, some even when GIMP is only asked for its version.
+    """
+    elsewhere = tempfile.mkdtemp(prefix="sama-")
+    try:
+        yield {**clean_environment(), **dict.fromkeys(("XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR"), elsewhere)}
+    finally:
+        shutil.rmtree(elsewhere, ignore_errors=True)
+
+
+def run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a short program and return what it said; one that cannot be started ends with status 127."""
+    # From the root folder: Python looks for modules in the current one first, and the engine's source may be
+    # there.
+    here = Path(sys.executable).anchor
+    try:
+        return subprocess.run(
+            command,
+            env=clean_environment(),
+            cwd=here,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def run_watched(command: list[str], environment: Mapping[str, str], cwd: Path, steps: Steps) -> tuple[int, list[str]]:
+    """Run a long program, tell its lines as they come, and end it when the person asks to stop.
+
+    Returns:
+        its exit status, and all lines of its stdout and stderr.
+
+    Raises:
+        OSError: it cannot be started.
+        Stopped: somebody asked to stop; the program has ended.
+    """
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=turn.held(),
+    )
+    said: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_listen, args=(process, said), daemon=True).start()
+    lines: list[str] = []
+    try:
+        while True:
+            steps.stop.check()
+            try:
+                line = said.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if line is None:
+                return process.wait(), lines
+            lines.append(line)
+            steps.log(line)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _listen(process: subprocess.Popen[str], said: queue.Queue[str | None]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip():
+            said.put(line.rstrip())
+    said.put(None)

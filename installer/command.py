@@ -7,12 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
-from installer import checkout
-from installer.environment import GIB
+from installer import checkout, self_check
+from installer.events import Stop
 from installer.failures import InstallError
-from installer.installation import Wishes, install
+from installer.installation import Wishes, run
+from installer.json_front_end import JsonFrontEnd
 from installer.removal import uninstall
 from installer.repair import repair
+from installer.text_front_end import TextFrontEnd
+from installer.torch_builds import GIB, NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.uninstall:
             return uninstall(options.dry_run, _remove_weights(options))
-        return (repair if options.repair else install)(_wishes(options))
+        stop = Stop()
+        front = JsonFrontEnd(stop, asks=not (options.yes or options.dry_run)) if options.json else TextFrontEnd()
+        status = (repair if options.repair else run)(_wishes(options), front, stop)
+        if not options.json and options.self_check and not options.yes and not options.dry_run:
+            self_check.offer_to_show(self_check.result_picture())
+        return status
     except InstallError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -46,16 +54,42 @@ def _remove_weights(options: argparse.Namespace) -> bool | None:
     return options.weights
 
 
+def wishes_of(arguments: list[str]) -> Wishes:
+    """What a command line asks for.
+
+    Raises:
+        InstallError: it names what is not there.
+    """
+    return _wishes(_parser().parse_args(arguments))
+
+
 def _wishes(options: argparse.Namespace) -> Wishes:
     return Wishes(
         forced_profiles=[_profile(folder.expanduser().absolute()) for folder in options.gimp_profile],
         python=options.python,
-        package=(options.package or checkout.ROOT).expanduser().absolute(),
+        package=(options.package or checkout.package()).expanduser().absolute(),
         needed_bytes=None if options.need_free is None else int(options.need_free * GIB),
         ask=not options.yes,
         dry_run=options.dry_run,
         check=options.self_check,
+        torch=options.torch,
+        wheels=_wheel_folders(options),
     )
+
+
+def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:
+    if not options.offline:
+        return ()
+    if options.wheels:
+        return tuple(folder.expanduser().absolute() for folder in options.wheels)
+    usual = [folder / "wheels" for folder in (checkout.ROOT, checkout.ROOT.parent)]
+    found = tuple(folder for folder in usual if folder.is_dir())
+    if not found:
+        raise InstallError(
+            f"--offline takes the engine's parts from a folder called wheels in {usual[0].parent} or beside it, and "
+            "there is none. See docs/install.md, “Without a network”, or name a folder with --wheels."
+        )
+    return found
 
 
 def _profile(folder: Path) -> Path:
@@ -110,6 +144,24 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="install the engine from this wheel or folder instead of this checkout",
     )
+    parser.add_argument(
+        "--torch",
+        choices=NAMES,
+        help="install this build of PyTorch instead of the one that fits this computer",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="take everything from a folder, nothing from the network"
+    )
+    parser.add_argument(
+        "--wheels",
+        metavar="FOLDER",
+        type=Path,
+        action="append",
+        default=[],
+        help="the folder for --offline (may be repeated)",
+    )
+    parser.add_argument("--text", action="store_true", help="work in this terminal, without a window")
+    parser.add_argument("--json", action="store_true", help="for programs: one JSON object a line")
     parser.add_argument(
         "--need-free",
         metavar="GIB",

@@ -1,42 +1,25 @@
-"""The engine's own Python environment: find a Python, make the environment, install the engine."""
+"""The engine's own Python environment: what is in it, making it, and getting the engine into it."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
+import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from installer import downloads, package, pythons, resolving
 from installer.checkout import ROOT
-from installer.child_processes import clean_environment
+from installer.child_processes import run_quietly
+from installer.downloads import Downloader
+from installer.events import Note
 from installer.failures import InstallError
-from installer.manifest import Environment, Manifest, remove_tree
-
-MINIMUM_PYTHON = (3, 10)
-_OTHER_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.10")
-#: What of a checkout the package is built from.
-_BUILD_FILES = ("pyproject.toml", "README.md", "LICENSE")
-_BUILD_FOLDERS = ("sama_core",)
-GIB = 1024**3
-
-
-@dataclass(frozen=True)
-class Size:
-    """Disk space of an environment in bytes: what it takes in the end, and what must be free meanwhile."""
-
-    kept: int
-    needed: int
-
-
-#: Linux: measured, with PyTorch's build for NVIDIA cards, which is what pip installs there. See
-#: docs/install.md.
-LINUX_SIZE = Size(int(5.9 * GIB), int(9.5 * GIB))
-#: Windows and macOS get PyTorch's smaller build; not measured, so asked for with a margin.
-OTHER_SIZE = Size(2 * GIB, 5 * GIB)
+from installer.manifest import Environment, Manifest, remove_if_empty, remove_tree
+from installer.resolving import Pip
+from installer.steps import Steps
+from installer.torch_builds import Build
 
 
 @dataclass(frozen=True)
@@ -48,27 +31,55 @@ class EngineInfo:
     engine_version: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the engine and all it needs come from.
+
+    Attributes:
+        package: a checkout, a wheel or an sdist.
+        build: of PyTorch.
+        wheels: folders with wheels; when there are any, nothing is taken from anywhere else.
+    """
+
+    package: Path
+    build: Build
+    wheels: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is handed to pip.
+
+    Attributes:
+        arguments: all files that are needed, or, where pip must find them itself, how; empty when only `wheel` is new.
+        wheel: the engine's.
+    """
+
+    arguments: tuple[str, ...]
+    wheel: Path
+
+
 def folder_in(home: Path) -> Path:
     """Where the environment is made."""
     return home / "engine"
 
 
 def work_folder_in(home: Path) -> Path:
-    """Where downloads and the package's build go while the environment is made.
+    """Where the package is built, and what pip keeps for a moment.
 
     Not the system's folder for temporary files: on many systems that is memory, and gigabytes do not fit.
     """
     return home / "installing"
 
 
+def downloads_folder_in(home: Path) -> Path:
+    """Where downloads are kept until all is done, over breaks and failures."""
+    return home / "downloads"
+
+
 def python_in(folder: Path) -> Path:
     """The interpreter of the virtual environment in `folder`."""
     return folder / "Scripts" / "python.exe" if sys.platform == "win32" else folder / "bin" / "python"
-
-
-def expected_size() -> Size:
-    """How large a new environment becomes on this system."""
-    return LINUX_SIZE if sys.platform == "linux" else OTHER_SIZE
 
 
 def free_bytes(path: Path) -> int:
@@ -84,74 +95,33 @@ def inspect(python: Path) -> EngineInfo:
         InstallError: it does not run, is too old, or the engine cannot be imported in it.
     """
     code = "import platform, sama_core; print(platform.python_version()); print(sama_core.__version__)"
-    version = _python_version(python)
+    version = pythons.version_of(python)
     if version is None:
         raise InstallError(f"{python} is not a Python that can be run. Name another one with --python.")
-    if version < MINIMUM_PYTHON:
+    if version < pythons.MINIMUM:
         raise InstallError(
-            f"{python} is Python {_dotted(version)}, and the engine needs {_dotted(MINIMUM_PYTHON)} or "
+            f"{python} is Python {pythons.dotted(version)}, and the engine needs {pythons.dotted(pythons.MINIMUM)} or "
             "newer. Name a newer one with --python."
         )
-    done = _run_quietly([str(python), "-c", code])
+    done = run_quietly([str(python), "-c", code])
     lines = done.stdout.split()
     if done.returncode != 0 or len(lines) != 2:
         raise InstallError(f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{ROOT}"')
     return EngineInfo(python, *lines)
 
 
-def existing_python(name: str) -> Path:
-    """Return the interpreter the user named, absolute, links kept: a virtual environment's is a link.
+def state(manifest: Manifest, source: str, build: str | None) -> str:
+    """Return what the environment needs to hold the package of fingerprint `source`: keep, update, make.
 
-    Raises:
-        InstallError: there is none.
+    Args:
+        manifest: what is installed.
+        source: fingerprint of the package that is wanted.
+        build: the build of PyTorch that the person insists on, or None.
     """
-    found = shutil.which(name)
-    if found is None:
-        raise InstallError(f"There is no Python at {name}. Give the full path of one with --python.")
-    return Path(found).absolute()
-
-
-def base_python() -> Path:
-    """Return a Python that the environment can be made with: the one that runs this, or another on the PATH.
-
-    Raises:
-        InstallError: none is new enough, or none can make environments.
-    """
-    candidates = [sys.executable, *filter(None, map(shutil.which, _OTHER_PYTHONS))]
-    without_venv = None
-    for candidate in map(Path, candidates):
-        version = _python_version(candidate)
-        if version is None or version < MINIMUM_PYTHON:
-            continue
-        if _run_quietly([str(candidate), "-c", "import ensurepip, venv"]).returncode == 0:
-            return candidate
-        without_venv = without_venv or version
-    if without_venv:
-        raise InstallError(
-            f"Python {_dotted(without_venv)} is here, but without the part that makes environments "
-            "(ensurepip). "
-            "On Debian, Ubuntu and Mint: sudo apt install python3-venv. Then run this installer again."
-        )
-    raise InstallError(
-        f"The engine needs Python {_dotted(MINIMUM_PYTHON)} or newer, and only {platform.python_version()} "
-        "was found. "
-        "Install a newer Python and run this installer with it."
-    )
-
-
-def fingerprint(source: Path) -> str:
-    """A hash of everything the package in `source` (a checkout, a wheel or an sdist) is made from."""
-    digest = hashlib.sha256()
-    for file in _package_files(source):
-        digest.update(f"{file.relative_to(source).as_posix()}\0{file.stat().st_size}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def state(manifest: Manifest, source: str) -> str:
-    """Return what the environment needs to hold the package of fingerprint `source`: keep, update, make."""
     environment = manifest.environment
     if environment is None or not environment.made or not environment.source:
+        return "make"
+    if build is not None and environment.torch != build:
         return "make"
     try:
         inspect(Path(environment.python))
@@ -160,112 +130,156 @@ def state(manifest: Manifest, source: str) -> str:
     return "keep" if environment.source == source else "update"
 
 
-def make(manifest: Manifest, source: Path, base: Path, undo: ExitStack) -> EngineInfo:
-    """Make a new environment with the package in `source`, in place of one that is unfinished or broken.
+def make(manifest: Manifest, base: Path, build: Build, undo: ExitStack) -> None:
+    """Make a new environment, with nothing in it, in place of one that is unfinished or broken.
 
     Raises:
-        InstallError: the environment cannot be made or the package cannot be installed.
+        InstallError: it cannot be made.
     """
     folder = folder_in(manifest.home)
-    python = python_in(folder)
-    manifest.environment = Environment(str(python), made=True, source="")
+    manifest.environment = Environment(str(python_in(folder)), made=True, source="", torch=build.name)
     manifest.save()
     undo.callback(remove_tree, folder)
     remove_tree(folder)
-    print(f"Making the engine's environment in {folder} …", flush=True)
-    done = _run_quietly([str(base), "-m", "venv", str(folder)])
+    done = run_quietly([str(base), "-m", "venv", str(folder)])
     if done.returncode != 0:
         reason = (done.stdout + done.stderr).strip()
         raise InstallError(f"The environment could not be made with {base}. It said: {reason}")
-    _pip_install(manifest.home, python, source, [])
-    manifest.environment.source = fingerprint(source)
-    return inspect(python)
 
 
-def update(manifest: Manifest, source: Path) -> EngineInfo:
-    """Put the package in `source` into the environment there is; pip takes back what it fails to finish.
+def download(home: Path, source: Source, steps: Steps) -> Ready:
+    """Get all files that the engine needs, beyond what its environment has.
 
     Raises:
-        InstallError: the package cannot be installed.
+        InstallError: something cannot be had. What has arrived is kept for the next time.
+        Stopped: the person wishes so.
     """
-    python = python_in(folder_in(manifest.home))
-    print("Updating the engine …", flush=True)
-    _pip_install(manifest.home, python, source, [])
-    # A wheel of the version that is there already was passed over.
-    _pip_install(manifest.home, python, source, ["--force-reinstall", "--no-deps"])
-    manifest.environment = Environment(str(python), made=True, source=fingerprint(source))
-    return inspect(python)
-
-
-def _pip_install(home: Path, python: Path, source: Path, options: list[str]) -> None:
-    work = work_folder_in(home)
+    work, kept = work_folder_in(home), downloads_folder_in(home)
     remove_tree(work)
+    for folder in (work, kept):
+        folder.mkdir(exist_ok=True)
+    pip = Pip(python_in(folder_in(home)), work, steps)
+    wheel = _wheel(pip, source)
+    if source.wheels:
+        places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
+        return Ready(("--no-cache-dir", "--no-index", *places, str(wheel)), wheel)
+    needs = package.requirements_of(wheel)
+    if wheel.suffix == ".whl" and not needs:
+        return Ready(("--no-cache-dir", "--no-deps", str(wheel)), wheel)
+    resolving.renew(pip)
+    requirements, options = _torch_requirements(pip, needs, source.build, steps)
+    wanted = resolving.resolve(pip, [str(wheel), *requirements], options)
+    here = [resolving.local_file(item) for item in wanted]
+    missing = [item for item in wanted if resolving.local_file(item) is None]
     try:
-        work.mkdir()
-        package = source
-        if source.is_dir():
-            # Built from a copy: setuptools leaves build/ and *.egg-info in the folder it builds.
-            package = work / "package"
-            for file in _package_files(source):
-                copy = package / file.relative_to(source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
-        # No cache: it would leave gigabytes outside of SAMA's folder that no uninstalling finds.
-        command = [str(python), "-m", "pip", "install", "--no-cache-dir", *options, str(package)]
-        place = {"TMPDIR": str(work), "TEMP": str(work), "TMP": str(work)}
-        settings = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        status = subprocess.run(
-            command, env={**clean_environment(), **place, **settings}, cwd=work, check=False
-        ).returncode
-    except OSError as error:
-        raise InstallError(
-            f"The engine could not be installed: {error}. Make {home} writable and run this again."
-        ) from error
-    finally:
-        remove_tree(work)
-    if status != 0:
-        raise InstallError(
-            "The engine could not be installed; pip's own words are above. "
-            "Check the network and the free disk space, and run this again."
+        arrived = iter(Downloader(kept, pip.certificates(), steps.stop).fetch_all(missing, steps.progress))
+    except downloads.Refused as refusal:
+        steps.tell(Note(f"pip downloads the rest itself, with its own settings, for {refusal}."))
+        return Ready(("--cache-dir", str(kept / "pip"), *options, str(wheel), *requirements), wheel)
+    files = [str(file or next(arrived)) for file in here]
+    # Nothing is left to be decided: it was when the files were looked up.
+    return Ready(("--no-cache-dir", "--no-deps", *files) if files else (), wheel)
+
+
+def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> EngineInfo:
+    """Put what was downloaded into the environment; pip takes back what it fails to finish.
+
+    Raises:
+        InstallError: pip cannot install it.
+        Stopped: the person wishes so.
+    """
+    pip = Pip(python_in(folder_in(manifest.home)), work_folder_in(manifest.home), steps)
+    is_new = manifest.environment is None or not manifest.environment.source
+    if manifest.environment and not is_new:
+        # No package's fingerprint: a run that comes after a break here knows that it has to install again.
+        manifest.environment.source = "unfinished"
+        manifest.save()
+    if ready.arguments:
+        _run(pip, source, *ready.arguments)
+    if not is_new:
+        # A wheel of the version that is there already was passed over.
+        _run(pip, source, "--no-cache-dir", "--force-reinstall", "--no-deps", "--no-index", str(ready.wheel))
+    engine = inspect(pip.python)
+    torch = manifest.environment.torch if manifest.environment else source.build.name
+    manifest.environment = Environment(str(pip.python), True, package.fingerprint(source.package), torch)
+    manifest.save()
+    return engine
+
+
+def clear_downloads(home: Path) -> None:
+    """Remove what was needed only while installing."""
+    remove_tree(work_folder_in(home))
+    remove_tree(downloads_folder_in(home))
+
+
+def clear_work(home: Path) -> None:
+    """Remove what is of no use to a next run; the downloads stay."""
+    remove_tree(work_folder_in(home))
+    remove_if_empty(downloads_folder_in(home))
+
+
+def kept_download_bytes(home: Path) -> int:
+    """The size of the downloads that are kept for the next run."""
+    return sum(file.stat().st_size for file in downloads_folder_in(home).rglob("*") if file.is_file())
+
+
+def _wheel(pip: Pip, source: Source) -> Path:
+    """The engine's wheel: the one there is, or one built from the checkout."""
+    if source.package.is_file():
+        return source.package
+    copy, built = pip.work / "package", pip.work / "wheel"
+    package.copy_to_build(source.package, copy)
+    places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
+    offline = ["--no-index", *places] if source.wheels else []
+    status, said = pip.run("wheel", "--no-cache-dir", "--no-deps", *offline, "--wheel-dir", str(built), str(copy))
+    wheels = list(built.glob("*.whl"))
+    if status != 0 or not wheels:
+        raise InstallError(resolving.failure_of("The engine's package could not be built", said))
+    return wheels[0]
+
+
+def _torch_requirements(pip: Pip, needs: Sequence[str], build: Build, steps: Steps) -> tuple[list[str], list[str]]:
+    """PyTorch, pinned to the chosen build, and the options that let pip find it.
+
+    Nothing when the engine's `needs` do not name it, or the environment has it: its build was chosen when it was made.
+
+    PyTorch's index is asked alone first: asked together with the usual one, pip takes whichever has the newer version.
+    """
+    wanted = [need for need in needs if re.match(r"torch(vision)?\b", need)]
+    has_torch = run_quietly([str(pip.python), "-c", "import importlib.metadata as m; m.version('torch')"])
+    if not build.index or not wanted or has_torch.returncode == 0:
+        return [], []
+    try:
+        found = resolving.resolve(pip, wanted, ["--no-deps", "--retries", "2", "--index-url", build.index])
+    except InstallError as error:
+        steps.tell(
+            Note(
+                f"PyTorch's own index ({build.index}) cannot be used, so PyTorch's usual build is installed instead. "
+                f"It may be larger, or may not use your graphics card. {error}",
+                warning=True,
+            )
         )
+        return [], []
+    return ["==".join(item.name.split("-")[:2]) for item in found], ["--extra-index-url", build.index]
 
 
-def _package_files(source: Path) -> list[Path]:
-    if source.is_file():
-        return [source]
-    files = [source / name for name in _BUILD_FILES if (source / name).is_file()]
-    for name in _BUILD_FOLDERS:
-        files += [file for file in (source / name).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-    return sorted(files)
+def _run(pip: Pip, source: Source, *arguments: str) -> None:
+    status, said = pip.run("install", *arguments)
+    if status == 0:
+        return
+    if source.wheels:
+        missing = [
+            line.partition("satisfies the requirement ")[2] for line in said if "satisfies the requirement" in line
+        ]
+        raise InstallError(_incomplete(source, missing[0].split(" ")[0] if missing else "", said))
+    raise InstallError(resolving.failure_of("The engine could not be installed", said))
 
 
-def _python_version(python: Path) -> tuple[int, int] | None:
-    done = _run_quietly([str(python), "-c", "import sys; print(*sys.version_info[:2])"])
-    try:
-        major, minor = done.stdout.split()
-        return int(major), int(minor)
-    except ValueError:
-        return None
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
-
-
-def _run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
-    # From the root folder: Python looks for modules in the current one first, and the engine's source may be
-    # there.
-    here = Path(sys.executable).anchor
-    try:
-        return subprocess.run(
-            command,
-            env=clean_environment(),
-            cwd=here,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", str(error))
+def _incomplete(source: Source, missing: str, said: Sequence[str]) -> str:
+    folders = " and ".join(str(folder) for folder in source.wheels)
+    if not missing:
+        return resolving.failure_of(f"The engine could not be installed from {folders}", said)
+    return (
+        f"{missing} is missing in {folders}, or is there only for another Python or system. docs/install.md, "
+        "“Without a network”, says how to fill that folder on a computer that has one."
+    )

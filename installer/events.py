@@ -69,9 +69,9 @@ class GimpSeen:
 
     Attributes:
         name: for example "GIMP 3.0.4"; without a version when only the settings folder was found.
-        packaging: one of `installer.gimps.PACKAGINGS`, or "" when the program was not found.
+        packaging: one of `installer.gimp_search.PACKAGINGS`, or "" when the program was not found.
         program: the program's place, or "".
-        folder: where the plug-in goes, or "" when it goes nowhere.
+        folder: where the plug-in goes, or "" when it goes nowhere; GIMPs of one series share a folder.
         action: "install", "keep" (it is there, and current) or "skip".
         note: why it may not work there or what to know, whole sentences; "" when nothing is known against it.
     """
@@ -100,7 +100,7 @@ class Planned(Event):
         kept_bytes: about how much disk the engine takes in the end.
         needed_bytes: free disk space that is insisted on, and `free_bytes` what there is.
         measured: the three sizes were measured with this build; else they are estimates.
-        steps: the names of the steps to come, in order, keys of `STEPS`; empty when there is nothing to do.
+        steps: the names of the steps to come, in order, keys of `STEPS`; only "check", or none, when all is there.
     """
 
     kind = "planned"

@@ -4,44 +4,62 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer import (
+    accelerator,
     checkout,
     engine_process,
     environment,
+    gimp_search,
     gimps,
+    journal,
     new_profile,
+    package,
     plugin_files,
     private_json,
+    pythons,
     record,
     self_check,
+    torch_builds,
+    turn,
 )
-from installer.environment import GIB, EngineInfo
-from installer.failures import InstallError
+from installer.accelerator import Accelerator
+from installer.environment import EngineInfo, Source
+from installer.events import Finished, FrontEnd, GimpSeen, Note, Planned, Stop, Stopped, TakingBack
+from installer.failures import InstallError, sentence
+from installer.gimp_search import Gimp
 from installer.gimps import Profile
 from installer.manifest import Environment, Manifest, remove_tree
+from installer.steps import Steps
+from installer.torch_builds import GIB, Build
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
 _ENGINES_OWN = {"run", "logs", "cache", "weights", "install.json"}
+#: What a run that was cut off very early leaves.
+_INSTALLERS_OWN = {"journal.json", "installing.lock"}
 _UPDATE_BYTES = GIB // 2
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks for.
+    """What the person asks for.
 
     Attributes:
         forced_profiles: GIMP profile folders to use instead of those found.
         python: an interpreter that has the engine already, or None to make an environment.
         package: what to install the engine from.
-        needed_bytes: free disk space to insist on instead of the measured figure, or None.
+        needed_bytes: free disk space to insist on instead of the known figure, or None.
         ask: ask before anything is done.
-        mend: what a damaged environment of the installer's needs, whatever the manifest says: "make" it again or
-            "update" the engine in it; "" when nothing is known to be damaged.
+        dry_run: only plan.
+        check: try everything out at the end.
+        torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
+        wheels: folders to take everything from, instead of the network; empty for the network.
+        mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
 
     forced_profiles: list[Path]
@@ -51,6 +69,8 @@ class Wishes:
     ask: bool
     dry_run: bool
     check: bool
+    torch: str | None = None
+    wheels: tuple[Path, ...] = ()
     mend: str = ""
 
 
@@ -61,15 +81,24 @@ class Plan:
     Attributes:
         engine: "use" the environment named by the user, "make" one, "update" or "keep" the one there is.
         python: the interpreter to use, or to make the environment with; None for "update" and "keep".
+        build: the build of PyTorch that is put into a new environment.
+        accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
-        needed_bytes: free disk space that the engine's part wants.
+        shown: the plan as front ends show it.
     """
 
     profiles: list[Profile]
     stale_profiles: list[Profile]
     engine: str
     python: Path | None
-    needed_bytes: int
+    build: Build
+    accelerator: Accelerator
+    shown: Planned
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be done but trying it out."""
+        return self.shown.steps not in ((), ("check",))
 
 
 def home_folder() -> Path:
@@ -84,34 +113,62 @@ def home_folder() -> Path:
     return home
 
 
-def install(wishes: Wishes) -> int:
-    """Install, or bring what is installed up to date; return the exit status.
+def run(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
+    """Install, or bring what is installed up to date; tell it all to `front` and return the exit status.
 
-    Raises:
-        InstallError: nothing was changed, or all of it was taken back.
+    Nothing that goes wrong is raised: it is told. After a failure nothing was changed, or all of it was taken back.
     """
-    if os.environ.get("SUDO_USER") and not wishes.forced_profiles:
-        raise InstallError("SAMA is installed for one user, not for the system. Run this again without sudo.")
+    steps = Steps(front, stop)
+    try:
+        status, changed, message = _install(wishes, steps, front)
+    except (Stopped, KeyboardInterrupt) as error:
+        status, changed, message = 130, False, sentence(error)
+    except (InstallError, OSError) as error:
+        status, changed, message = 1, False, sentence(error)
+    front.tell(Finished(status, changed, message))
+    return status
+
+
+def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, str]:
     home = home_folder()
-    manifest = Manifest.load(home)
-    _check_home(home)
-    plan = _plan(wishes, manifest)
-    _show(plan, home)
+    with steps.step("look"):
+        if os.environ.get("SUDO_USER") and not wishes.forced_profiles:
+            raise InstallError("SAMA is installed for one user, not for the system. Run this again without sudo.")
+        _check_home(home)
+        plan = _plan(wishes, Manifest.load(home), home)
+    steps.tell(plan.shown)
+    if plan.engine == "make":
+        for text in filter(None, (plan.build.reason, plan.accelerator.note)):
+            steps.tell(Note(text))
+    cut_off = journal.cut_off_at(home)
+    if cut_off:
+        steps.tell(Note(f"The installation before this one was cut off at “{cut_off}”. This one mends that."))
     if wishes.dry_run:
-        print("\nThis was a dry run: nothing was changed.")
-        return 0
-    _check_space(plan, home)
-    if wishes.ask and (plan.engine in ("make", "update") or plan.stale_profiles) and not _agreed():
-        print("Nothing was changed.")
-        return 1
-    new_profile.forget_used(manifest)
-    engine = _carry_out(plan, wishes, manifest)
-    checked = not wishes.check or self_check.run(plan.profiles)
-    new_profile.remember(manifest)
-    _say_where(engine)
-    if wishes.check and wishes.ask:
-        self_check.offer_to_show(self_check.result_picture())
-    return 0 if checked else 1
+        return 0, False, "This was a dry run: nothing was changed."
+    _check_space(plan.shown)
+    if wishes.ask and plan.changes and not front.agrees(plan.shown):
+        return 1, False, "Nothing was changed."
+    steps.expect(plan.shown.steps)
+    if plan.changes:
+        engine = _carry_out(plan, wishes, steps, home)
+    else:
+        with turn.taken(home, steps.stop):
+            # A run that was killed at its very end had done all but this.
+            _tidy_up(plan, home)
+        engine = environment.inspect(plan.python or environment.python_in(environment.folder_in(home)))
+    works = True
+    if wishes.check:
+        with steps.step("check"):
+            works = self_check.run(plan.profiles, steps)
+    # After the last time that GIMP was started.
+    new_profile.remember(Manifest.load(home))
+    return (0 if works else 1), plan.changes, _where(engine) if works else _where(engine) + _NOT_WELL
+
+
+_NOT_WELL = (
+    "\n\nNot everything works yet: see above. What was installed stays in place. Mend that and run this installer "
+    "again, or remove all of it with --uninstall. docs/troubleshooting.md has more."
+)
 
 
 def _check_home(home: Path) -> None:
@@ -120,7 +177,7 @@ def _check_home(home: Path) -> None:
             f"{home} is a file, and SAMA needs a folder there. Move it away, or set SAMA_HOME to another place."
         )
     if home.is_dir() and not (home / "manifest.json").exists():
-        others = sorted({entry.name for entry in home.iterdir()} - _ENGINES_OWN)
+        others = sorted({entry.name for entry in home.iterdir()} - _ENGINES_OWN - _INSTALLERS_OWN)
         if others:
             # Uninstalling removes folders called run, logs, cache and engine from here.
             raise InstallError(
@@ -129,134 +186,235 @@ def _check_home(home: Path) -> None:
             )
 
 
-def _plan(wishes: Wishes, manifest: Manifest) -> Plan:
-    profiles = gimps.find_profiles(gimps.find_gimps(), wishes.forced_profiles)
+def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
+    found_gimps = gimp_search.find_gimps(gimp_search.this_place())
+    profiles = gimps.find_profiles(found_gimps, wishes.forced_profiles)
     for profile in profiles:
         plugin_files.check_place(profile.plug_ins)
-    source = checkout.plugin_source()
-    stale = [profile for profile in profiles if not plugin_files.is_current(source, profile.plug_ins, manifest)]
+    plug_in = checkout.plugin_source()
+    stale = [profile for profile in profiles if not plugin_files.is_current(plug_in, profile.plug_ins, manifest)]
+    computer = accelerator.this_computer()
+    found = accelerator.detect(computer)
+    build = torch_builds.choose(wishes.torch, found, computer)
+    size = torch_builds.Size(0, 0, 0, measured=True)
+    python = None
     if wishes.python is not None:
-        python = environment.existing_python(wishes.python)
-        environment.inspect(python)
-        return Plan(profiles, stale, "use", python, 0)
+        engine, python = "use", pythons.named(wishes.python)
+        info = environment.inspect(python)
+        done = record.is_current(info) and manifest.environment == Environment(str(python), made=False, source="")
+    else:
+        _check_package(wishes)
+        engine = wishes.mend or environment.state(manifest, package.fingerprint(wishes.package), wishes.torch)
+        done = engine == "keep" and record.is_current(environment.inspect(_own_python(home)))
+        if engine == "make":
+            python, size = pythons.fit(), build.size
+        elif engine == "update":
+            size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
+    steps = _steps(wishes, engine, done, stale)
+    shown = Planned(
+        version=checkout.version(),
+        home=str(home),
+        gimps=tuple(_seen(found_gimps, profiles, stale)),
+        engine=engine,
+        python=str(python or ""),
+        accelerator=found.name if engine == "make" else "",
+        torch=build.name if engine == "make" else "",
+        download_bytes=0 if wishes.wheels else size.download,
+        kept_bytes=size.kept,
+        needed_bytes=size.needed if wishes.needed_bytes is None or engine != "make" else wishes.needed_bytes,
+        free_bytes=environment.free_bytes(home),
+        measured=size.measured,
+        steps=steps,
+    )
+    return Plan(profiles, stale, engine, python, build, found, shown)
+
+
+def _steps(wishes: Wishes, engine: str, done: bool, stale: list[Profile]) -> tuple[str, ...]:
+    """The steps that this run takes; `done` says that the engine and its record are as they should be."""
+    wanted = {
+        "profiles": any(gimps.has_no_profile_yet(profile) for profile in stale),
+        "environment": engine == "make",
+        "download": engine in ("make", "update"),
+        "engine": engine in ("make", "update"),
+        "plug_in": bool(stale),
+        "record": bool(stale) or not done,
+        "check": wishes.check,
+    }
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
+
+def _check_package(wishes: Wishes) -> None:
     if not wishes.package.exists():
         raise InstallError(f"There is nothing at {wishes.package} to install the engine from. Correct --package.")
-    state = wishes.mend or environment.state(manifest, environment.fingerprint(wishes.package))
-    if state == "make":
-        needed = environment.expected_size().needed if wishes.needed_bytes is None else wishes.needed_bytes
-        return Plan(profiles, stale, "make", environment.base_python(), needed)
-    return Plan(profiles, stale, state, None, _UPDATE_BYTES if state == "update" else 0)
+    for folder in wishes.wheels:
+        if not folder.is_dir():
+            raise InstallError(f"There is no folder {folder} to take the engine's parts from. Correct --wheels.")
 
 
-def _show(plan: Plan, home: Path) -> None:
-    print(f"SAMA for GIMP {checkout.version()}\n")
-    for profile in plan.profiles:
-        name = f"GIMP {profile.gimp.version} ({profile.gimp.packaging})" if profile.gimp else "GIMP (program not found)"
-        what = "goes into" if profile in plan.stale_profiles else "is in place in"
-        print(f"{name}: the plug-in {what} {profile.plug_ins / plugin_files.NAME}")
-        if profile.gimp and profile.gimp.packaging in _PACKAGING_NOTES:
-            print(f"  Note: {_PACKAGING_NOTES[profile.gimp.packaging]}")
-    folder = environment.folder_in(home)
-    if plan.engine == "use":
-        print(f"Engine: the one that {plan.python} has is used")
-    elif plan.engine == "make":
-        kept = environment.expected_size().kept / GIB
-        print(f"Engine: goes into {folder}, made with {plan.python}")
-        print(f"  PyTorch and what else the engine needs are downloaded. They take about {kept:.1f} GiB of disk.")
-    elif plan.engine == "update":
-        print(f"Engine: the one in {folder} is updated")
-    else:
-        print(f"Engine: the one in {folder} is up to date")
-    if plan.needed_bytes:
-        free = environment.free_bytes(home) / GIB
-        print(f"  Free disk space needed meanwhile: {plan.needed_bytes / GIB:.1f} GiB. There are {free:.1f} GiB.")
+def _own_python(home: Path) -> Path:
+    return environment.python_in(environment.folder_in(home))
 
 
-_PACKAGING_NOTES = {
-    "flatpak": "not tested with Flatpak. Its sandbox can reach a running engine but may be unable to start "
-    "one; "
-    "see docs/troubleshooting.md.",
-    "snap": "not tested with Snap. Its sandbox hides the folder the engine is in, so expect that SAMA does "
-    "not work there; "
-    "see docs/troubleshooting.md.",
-}
+def _seen(found: list[Gimp], profiles: list[Profile], stale: list[Profile]) -> Iterator[GimpSeen]:
+    """Every profile with the GIMP that uses it, the further GIMPs that use it too, and those that SAMA leaves out."""
+    for profile in profiles:
+        folder = str(profile.plug_ins / plugin_files.NAME)
+        action = "install" if profile in stale else "keep"
+        if profile.gimp is None:
+            yield GimpSeen("GIMP", "", "", folder, action, "")
+            continue
+        yield _shown(profile.gimp, folder, action)
+        for gimp in found:
+            if gimp.works and gimp != profile.gimp and profile.folder == gimps.settings_root() / gimp.series:
+                yield _shown(gimp, folder, action)
+    for gimp in found:
+        if not gimp.works:
+            yield _shown(gimp, "", "skip")
 
 
-def _check_space(plan: Plan, home: Path) -> None:
-    free = environment.free_bytes(home)
-    if plan.needed_bytes and free < plan.needed_bytes:
+def _shown(gimp: Gimp, folder: str, action: str) -> GimpSeen:
+    program = gimp.console or gimp.program
+    return GimpSeen(f"GIMP {gimp.version}", gimp.packaging, str(program or ""), folder, action, gimp.note)
+
+
+def _check_space(plan: Planned) -> None:
+    if plan.free_bytes < plan.needed_bytes:
+        needed, free = (f"{size / GIB:.1f} GiB" for size in (plan.needed_bytes, plan.free_bytes))
         raise InstallError(
-            f"The engine needs {plan.needed_bytes / GIB:.1f} GiB of free disk space while it is installed, "
-            f"and the disk of {home} "
-            f"has {free / GIB:.1f} GiB. Make room, or set SAMA_HOME to a folder on another disk."
+            f"The engine needs {needed} of free disk space while it is installed, and the disk of {plan.home} has "
+            f"{free}. Make room, or set SAMA_HOME to a folder on another disk."
         )
 
 
-def _agreed() -> bool:
-    try:
-        answer = input("\nGo on? [Y/n] ")
-    except EOFError:
-        print()
-        raise InstallError("There is nobody to ask. Give --yes to install without asking.") from None
-    return answer.strip().lower() in ("", "y", "yes")
-
-
-def _carry_out(plan: Plan, wishes: Wishes, manifest: Manifest) -> EngineInfo:
-    home = manifest.home
-    undo = ExitStack()
-    try:
-        engine = _make_all(plan, wishes, manifest, undo)
-    except BaseException:
-        # A second Ctrl+C must not leave the half of what is being taken away.
-        for ignored in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ignored, signal.SIG_IGN)
-        print("\nThis run cannot come to its end. What it has made is being taken away again …", file=sys.stderr)
-        undo.close()
-        raise
-    for profile in plan.stale_profiles:
-        plugin_files.clear_leftovers(profile.plug_ins)
-    if plan.engine == "use":
-        remove_tree(environment.folder_in(home))
+def _carry_out(plan: Plan, wishes: Wishes, steps: Steps, home: Path) -> EngineInfo:
+    manifest = Manifest.load(home)
+    with ExitStack() as undo:
+        try:
+            turn_taken = _begin(manifest, steps, undo)
+            engine = _make_all(plan, wishes, manifest, steps, undo)
+        except BaseException as error:
+            _let_nobody_interrupt()
+            steps.tell(TakingBack())
+            undo.close()
+            kept = _keep_downloads(manifest)
+            if kept and isinstance(error, InstallError):
+                raise type(error)(f"{error} {kept}") from error
+            raise
+        undo.pop_all()
+        _tidy_up(plan, home)
+        turn_taken.close()
     return engine
 
 
-def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, undo: ExitStack) -> EngineInfo:
+def _tidy_up(plan: Plan, home: Path) -> None:
+    """Remove what an installation that is complete no longer needs."""
+    for profile in plan.profiles:
+        plugin_files.clear_leftovers(profile.plug_ins)
+    if plan.engine == "use":
+        remove_tree(environment.folder_in(home))
+    environment.clear_downloads(home)
+    journal.close(home)
+
+
+def _begin(manifest: Manifest, steps: Steps, undo: ExitStack) -> ExitStack:
+    """Make SAMA_HOME with a manifest in it, and take the turn to install; return what ends that turn."""
     home = manifest.home
     if home.is_dir() and any(home.iterdir()) and not manifest.path.exists():
         # An engine started by hand made it.
         manifest.add_folder(home)
+    turn_taken = ExitStack()
     # Early in, so late out: when all else is undone the manifest becomes what it was, and then its folders go.
     manifest.make_folder(home, undo, mode=0o700)
+    undo.callback(turn_taken.close)
+    turn_taken.enter_context(turn.taken(home, steps.stop))
     private_json.put_back_on_failure(manifest.path, undo)
-    for profile in plan.stale_profiles:
-        new_profile.let_gimp_make(profile, manifest, undo)
-    engine = _provide_engine(plan, wishes, manifest, undo)
-    for profile in plan.stale_profiles:
-        manifest.make_folder(profile.plug_ins, undo)
-        plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
-    record.write(engine, undo)
+    new_profile.forget_used(manifest)
     manifest.save()
+    undo.callback(journal.close, home)
+    undo.callback(environment.clear_work, home)
+    return turn_taken
+
+
+def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo: ExitStack) -> EngineInfo:
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        with steps.step(name):
+            journal.note(manifest.home, name)
+            yield
+
+    source = Source(wishes.package, plan.build, wishes.wheels)
+    planned = plan.shown.steps
+    engine = None
+    if "profiles" in planned:
+        with step("profiles"):
+            for profile in plan.stale_profiles:
+                new_profile.let_gimp_make(profile, manifest, undo)
+    if plan.engine == "make" and plan.python is not None:
+        with step("environment"):
+            _end_engine(undo)
+            environment.make(manifest, plan.python, plan.build, undo)
+    if "engine" in planned:
+        with step("download"):
+            ready = environment.download(manifest.home, source, steps)
+        with step("engine"):
+            _end_engine(undo)
+            engine = environment.install(manifest, source, ready, steps)
+    if "plug_in" in planned:
+        with step("plug_in"):
+            for profile in plan.stale_profiles:
+                manifest.make_folder(profile.plug_ins, undo)
+                plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
+    with step("record"):
+        engine = engine or _engine_there_is(plan, manifest, undo)
+        record.write(engine, undo)
+        manifest.save()
     return engine
 
 
-def _provide_engine(plan: Plan, wishes: Wishes, manifest: Manifest, undo: ExitStack) -> EngineInfo:
+def _engine_there_is(plan: Plan, manifest: Manifest, undo: ExitStack) -> EngineInfo:
     if plan.engine == "use" and plan.python is not None:
         if manifest.environment and manifest.environment.made:
-            engine_process.stop()
+            _end_engine(undo)
         manifest.environment = Environment(str(plan.python), made=False, source="")
         return environment.inspect(plan.python)
-    if plan.engine == "make" and plan.python is not None:
-        engine_process.stop()
-        return environment.make(manifest, wishes.package, plan.python, undo)
-    if plan.engine == "update":
-        engine_process.stop()
-        return environment.update(manifest, wishes.package)
-    return environment.inspect(environment.python_in(environment.folder_in(manifest.home)))
+    return environment.inspect(_own_python(manifest.home))
 
 
-def _say_where(engine: EngineInfo) -> None:
-    print(f"\nSAMA for GIMP {engine.engine_version} is installed.")
-    print("Restart GIMP if it is running. Then, with a picture open and clicks made with the Path tool:")
-    print("  Filters → SAMA Select           makes a selection")
-    print("  Layer → Add SAMA Alpha Matte    cuts the layer out")
-    print("To take all of it away again, run this installer with --uninstall.")
+def _end_engine(undo: ExitStack) -> None:
+    """End the engine, and let nobody start it while it is changed."""
+    record.withdraw(undo)
+    engine_process.stop()
+
+
+def _let_nobody_interrupt() -> None:
+    """A second Ctrl+C must not leave the half of what is being taken away."""
+    if threading.current_thread() is threading.main_thread():
+        for ignored in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ignored, signal.SIG_IGN)
+
+
+def _keep_downloads(manifest: Manifest) -> str:
+    """Let uninstalling find the downloads that are kept for the next run; return a sentence on them."""
+    home = manifest.home
+    kept = environment.kept_download_bytes(home)
+    if not kept:
+        return ""
+    restored = Manifest.load(home)
+    for folder in map(Path, manifest.folders):
+        if folder == home or folder in home.parents:
+            restored.add_folder(folder)
+    restored.save()
+    return (
+        f"What was downloaded, {kept / 1e6:.0f} MB, is kept for the next time in "
+        f"{environment.downloads_folder_in(home)}; --uninstall removes it."
+    )
+
+
+def _where(engine: EngineInfo) -> str:
+    return (
+        f"SAMA for GIMP {engine.engine_version} is installed.\n"
+        "Restart GIMP if it is running. Then, with a picture open and clicks made with the Path tool:\n"
+        "  Filters → SAMA Select           makes a selection\n"
+        "  Layer → Add SAMA Alpha Matte    cuts the layer out\n"
+        "To take all of it away again, run this installer with --uninstall."
+    )

@@ -31,11 +31,13 @@ class Environment:
         python: its interpreter.
         made: the installer made it, so the installer removes it.
         source: fingerprint of the package in it; empty while that is being put in.
+        torch: the build of PyTorch in it, a name of `torch_builds.NAMES`; empty when the installer did not choose it.
     """
 
     python: str
     made: bool
     source: str
+    torch: str = ""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from installer import checkout, engine_process, environment, new_profile, plugin_files
+from installer import checkout, engine_process, environment, journal, new_profile, plugin_files, record, turn
 from installer.installation import home_folder
 from installer.manifest import Manifest, remove_if_empty, remove_tree
 
@@ -70,6 +70,7 @@ def _trees(manifest: Manifest, remove_weights: bool) -> list[Path]:
     paths = checkout.paths
     trees = [
         environment.work_folder_in(manifest.home),
+        environment.downloads_folder_in(manifest.home),
         paths.state_file().parent,
         paths.log_file().parent,
         paths.cache_dir(),
@@ -92,7 +93,9 @@ def _remove(manifest: Manifest, trees: list[Path]) -> None:
         new_profile.remove_saved_values(folder.parent.parent)
     for tree in trees:
         remove_tree(tree)
-    checkout.paths.install_record().unlink(missing_ok=True)
+    record.remove()
+    journal.close(manifest.home)
+    turn.leave(manifest.home)
     manifest.remove_files()
     # Last, so that a removal that was cut off can be gone on with.
     manifest.path.unlink(missing_ok=True)

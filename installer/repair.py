@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installer import checkout, environment, plugin_files, private_json
+from installer.events import Finished, FrontEnd, Note, Stop
 from installer.failures import InstallError
-from installer.installation import Wishes, home_folder, install
+from installer.installation import Wishes, home_folder, run
 from installer.manifest import Environment, Manifest
 
 #: As pip writes it into the names of folders.
@@ -37,39 +38,42 @@ class Damage:
     remedy: str = ""
 
 
-def repair(wishes: Wishes) -> int:
+def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
     """Say what is damaged, put it right, try everything out, and return the exit status.
 
-    What was installed decides where to, unless `wishes` names other profiles or another Python.
+    What was installed decides where to, unless `wishes` names other profiles or another Python. What is told first are
+    notes; then all goes as in `installation.run`.
 
     Raises:
         InstallError: nothing is installed, or it cannot be put right; what was sound is in place then.
     """
     home = home_folder()
-    manifest, known = _known_or_found(home)
-    print("Looking at every file that was installed; with a large engine this takes a minute …", flush=True)
+    manifest, known = _known_or_found(home, front)
+    front.tell(Note("Looking at every file that was installed; with a large engine this takes a minute …"))
     damages = list(look(manifest))
     for damage in damages:
-        print(f"  {damage.path} {damage.what}")
+        front.tell(Note(f"{damage.path} {damage.what}", warning=True))
     if not damages:
-        print("  Every file is as it was installed.")
+        front.tell(Note("Every file is as it was installed."))
     remedies = {damage.remedy for damage in damages}
-    print()
     # A manifest that was found again has to be on disk for the rest.
     if not known:
         if wishes.dry_run:
-            print(f"Would make {manifest.path} anew.\n\nThis was a dry run: nothing was changed.")
+            text = f"Would make {manifest.path} anew.\n\nThis was a dry run: nothing was changed."
+            front.tell(Finished(0, False, text))
             return 0
         manifest.save()
     profiles = [folder.parent.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
     own = manifest.environment.python if manifest.environment and not manifest.environment.made else None
-    return install(
+    return run(
         replace(
             wishes,
             forced_profiles=wishes.forced_profiles or profiles,
             python=wishes.python or own,
             mend="make" if "make" in remedies else "update" if "update" in remedies else "",
-        )
+        ),
+        front,
+        stop,
     )
 
 
@@ -170,7 +174,7 @@ def _record_digest(file: Path) -> str:
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
-def _known_or_found(home: Path) -> tuple[Manifest, bool]:
+def _known_or_found(home: Path, front: FrontEnd) -> tuple[Manifest, bool]:
     """The manifest and True, or one made anew from what is there when the file is damaged or gone, and False.
 
     Raises:
@@ -187,7 +191,8 @@ def _known_or_found(home: Path) -> tuple[Manifest, bool]:
     record = private_json.read(checkout.paths.install_record())
     if not path.exists() and not record and not (folder / "pyvenv.cfg").is_file():
         raise InstallError("SAMA is not installed, so there is nothing to repair. Run this again without --repair.")
-    print(f"{path} is {'damaged' if path.exists() else 'missing'} and is made anew from what is there.")
+    state = "damaged" if path.exists() else "missing"
+    front.tell(Note(f"{path} is {state} and is made anew from what is there.", warning=True))
     manifest = Manifest(home)
     manifest.add_folder(home)
     python = environment.python_in(folder)

@@ -17,6 +17,7 @@ from installer.events import Finding
 from installer.failures import InstallError
 from installer.gimps import Profile
 from installer.plugin_files import PROCEDURES
+from installer.steps import Steps
 
 #: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
 VERBS = ("select", "matte")
@@ -35,21 +36,17 @@ print(%r + json.dumps(known))
 """
 
 
-def run(profiles: list[Profile]) -> bool:
-    """Check engine and GIMPs, print what was found, and return whether all of it works."""
-    print("\nTrying it out; the first time takes a minute or two …", flush=True)
+def run(profiles: list[Profile], steps: Steps) -> bool:
+    """Check engine and GIMPs, tell what was found, and return whether all of it works.
+
+    Raises:
+        Stopped: somebody asked to stop between two of them.
+    """
     works = True
     for finding in findings(profiles):
-        print(f"  {finding.subject}: {'FAILED. ' if finding.ok is False else ''}{finding.text}", flush=True)
-        if finding.picture:
-            print(f"  What it found, to look at: {finding.picture}")
+        steps.tell(finding)
         works = works and finding.ok is not False
-    if not works:
-        print(
-            "What was installed stays in place. Mend the above and run this installer again, or remove all "
-            "of it with --uninstall. "
-            "docs/troubleshooting.md has more."
-        )
+        steps.stop.check()
     return works
 
 

@@ -21,7 +21,8 @@ def plan(machine, small_wheel):
 
 
 def places(text: str) -> list[str]:
-    return [line.split(" into ")[1] for line in text.splitlines() if "the plug-in goes into" in line]
+    lines = [line.split(" into ")[1] for line in text.splitlines() if "the plug-in goes into" in line]
+    return list(dict.fromkeys(lines))
 
 
 @pytest.mark.parametrize("version", ["3.0.4", "3.2.6"])

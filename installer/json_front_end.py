@@ -1,0 +1,69 @@
+"""The installation for programs: events on stdout and answers on stdin, one JSON object a line (`installer.events`)."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+
+from installer.events import Event, Planned, Stop
+from installer.failures import InstallError
+
+
+class JsonFrontEnd:
+    """Writes the events, and listens for answers.
+
+    Args:
+        stop: requested when the program says so, or is gone.
+        asks: somebody is to answer on stdin; the end of stdin means then that nobody is there any more.
+    """
+
+    def __init__(self, stop: Stop, asks: bool) -> None:
+        self._stop = stop
+        self._asks = asks
+        self._answers: queue.Queue[bool | None] = queue.Queue()
+        if sys.stdin is not None:
+            threading.Thread(target=self._listen, daemon=True).start()
+        elif asks:
+            self._answers.put(None)
+
+    def tell(self, event: Event) -> None:
+        """Write the event."""
+        try:
+            print(json.dumps(event.as_json()), flush=True)
+        except OSError:
+            # Nobody reads any more. That must not keep what was begun from being taken back.
+            self._stop.request()
+
+    def agrees(self, plan: Planned) -> bool:
+        """Wait for the answer.
+
+        Raises:
+            InstallError: stdin ended without one.
+        """
+        while True:
+            try:
+                answer = self._answers.get(timeout=0.2)
+            except queue.Empty:
+                self._stop.check()
+                continue
+            if answer is None:
+                raise InstallError("There is nobody to ask. Give --yes to install without asking.")
+            return answer
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(said, dict):
+                continue
+            if said.get("stop") is True:
+                self._stop.request()
+            elif isinstance(said.get("agree"), bool):
+                self._answers.put(said["agree"])
+        if self._asks:
+            self._answers.put(None)
+            self._stop.request()
