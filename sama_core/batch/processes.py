@@ -41,16 +41,7 @@ def run_in_processes(tasks: Iterator[Task], make_engine: MakeEngine, jobs: int) 
                 if message is None:
                     workers.remove(worker)
                     worker.end()
-                    if worker.task is None:
-                        raise BatchStopped(
-                            f"A worker ended while it loaded the model ({describe_exit(worker.exit_code)}). "
-                            "Close other programs or use fewer --jobs."
-                        )
-                    yield Outcome(
-                        worker.task,
-                        f"The process that worked on it ended ({describe_exit(worker.exit_code)}). "
-                        "Use fewer --jobs or a smaller copy.",
-                    )
+                    yield worker.epitaph()
                     continue
                 if isinstance(message, SamaError):
                     raise message
@@ -65,6 +56,37 @@ def run_in_processes(tasks: Iterator[Task], make_engine: MakeEngine, jobs: int) 
     finally:
         for worker in workers:
             worker.end(at_once=True)
+
+
+class LoneWorker:
+    """One process for one photo at a time, made anew after a photo that it did not survive."""
+
+    def __init__(self, make_engine: MakeEngine) -> None:
+        self._make_engine = make_engine
+        self._worker: _Worker | None = None
+
+    def work(self, task: Task) -> Outcome:
+        """Do a task.
+
+        Raises:
+            BatchStopped: the worker cannot be started.
+            SamaError: what the engine said when it could not be made.
+        """
+        worker = self._worker
+        if worker is None:
+            worker = _Worker(self._make_engine)
+            said = worker.receive()
+            if said != _READY:
+                worker.end(at_once=True)
+                raise said if isinstance(said, SamaError) else worker.epitaph_while_loading()
+        worker.task = task
+        worker.send(task)
+        outcome = worker.receive()
+        self._worker = worker if outcome is not None else None
+        if outcome is None:
+            worker.end()
+            return worker.epitaph()
+        return outcome
 
 
 class _Queue:
@@ -110,6 +132,24 @@ class _Worker:
         # A process that has just died is noticed when it is listened to.
         with contextlib.suppress(OSError):
             self.pipe.send(task)
+
+    def epitaph(self) -> Outcome:
+        """What became of the task of a worker that has ended.
+
+        Raises:
+            BatchStopped: it had none yet.
+        """
+        if self.task is None:
+            raise self.epitaph_while_loading()
+        how = describe_exit(self.exit_code)
+        return Outcome(self.task, f"The process that worked on it ended ({how}). Use fewer --jobs or a smaller copy.")
+
+    def epitaph_while_loading(self) -> BatchStopped:
+        """What to say of a worker that never got its engine."""
+        how = describe_exit(self.exit_code)
+        return BatchStopped(
+            f"A worker ended while it loaded the model ({how}). Close other programs or use fewer --jobs."
+        )
 
     def end(self, at_once: bool = False) -> None:
         """Let the process end, or end it."""

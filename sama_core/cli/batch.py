@@ -1,4 +1,4 @@
-"""`sama batch`: many photos, by prompts in a file."""
+"""`sama batch`: many photos, by prompts in a file, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts", type=Path, required=True, metavar="FILE", help="what to cut out of which photo: JSON"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for what is made")
-    parser.add_argument("--jobs", type=_count, metavar="N", help="photos at a time (default: 1)")
+    parser.add_argument(
+        "--jobs", type=_count, metavar="N", help="photos at a time (default: 1, on a cluster all it has)"
+    )
     parser.add_argument("--force", action="store_true", help="make again what is done already")
+    parser.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; “local” starts one here")
     parser.add_argument("--model", choices=list(MODELS), default="lite")
     parser.add_argument("--device", choices=prompting.DEVICES, default="auto", help="default: the fastest there is")
     parser.add_argument("--json", action="store_true", help="print the report, for programs")
@@ -44,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     """Work on the photos; return 0 if all are done, 1 if some failed."""
     from sama_core.batch.worker import make_product_engine
 
-    return run_with(args, functools.partial(make_product_engine, args.model, args.device, args.jobs or 1))
+    # Ray's workers share each machine among those that are there.
+    here = 1 if args.ray else args.jobs or 1
+    return run_with(args, functools.partial(make_product_engine, args.model, args.device, here))
 
 
 def run_with(args: argparse.Namespace, make_engine: MakeEngine) -> int:
@@ -84,6 +89,10 @@ def run_with(args: argparse.Namespace, make_engine: MakeEngine) -> int:
 
 
 def _outcomes(args: argparse.Namespace, batch: Batch, make_engine: MakeEngine) -> Generator[Outcome, None, None]:
+    if args.ray:
+        from sama_core.batch.ray_cluster import run_on_ray
+
+        return run_on_ray(list(batch.tasks()), make_engine, args.ray, args.jobs, args.device)
     from sama_core.batch.processes import run_in_processes
 
     return run_in_processes(batch.tasks(), make_engine, args.jobs or 1)
