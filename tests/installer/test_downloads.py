@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,8 +130,6 @@ def options(index: Index) -> list:
 
 
 def with_module(wheel: Path, target: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w") as made:
         for name in source.namelist():
             made.writestr(name.replace("sama_gimp/", "sama_core/"), source.read(name))
@@ -165,6 +165,7 @@ def test_installer_killed_in_a_download_goes_on_with_it(machine, index, options,
     part = machine.sama_home / "downloads" / "heavy_part-1.0-py3-none-any.whl.part"
     while not part.exists() or not part.stat().st_size:
         assert process.poll() is None
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     arrived = part.stat().st_size
