@@ -5,6 +5,7 @@ Photos and drafts travel by a folder that every machine sees under the same name
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import logging
 import os
@@ -88,6 +89,8 @@ def _connect(ray: Any, address: str, jobs: int | None) -> Path | None:
 def _start(ray: Any, jobs: int) -> Path:
     # Ray's sockets are in there, whose names must be short.
     scratch = Path(tempfile.mkdtemp(prefix="sama-ray-", dir="/tmp" if os.name == "posix" else None))
+    # What Ray failed to start lives as long as this process and writes: this runs after Ray has ended it.
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     tries = 3  # on a busy machine Ray gives itself up after 30 seconds
     while True:
         tries -= 1
