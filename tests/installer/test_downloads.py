@@ -179,19 +179,6 @@ def test_installer_killed_in_a_download_goes_on_with_it(machine, index, options,
     assert machine.contents() == before
 
 
-def test_failure_keeps_the_downloads_and_uninstalling_removes_them(machine, index, options, network):
-    machine.add_gimp("3.0.4")
-    before = machine.contents()
-    index.breaks_after = [100_000] + [0] * 20
-    done = machine.run("--yes", *options, variables=network)
-    assert done.returncode == 1
-    assert "is kept for the next time" in done.stderr
-    assert (machine.sama_home / "downloads").is_dir()
-    assert not (machine.sama_home / "engine").exists()
-    machine.uninstall()
-    assert machine.contents() == before
-
-
 def test_pytorchs_index_out_of_reach_is_told_and_done_without(machine, index, network):
     machine.add_gimp("3.0.4")
     wheel = index.add_wheel("sama_gimp", "0.1.0", needs=("torch>=2",))
