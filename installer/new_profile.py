@@ -64,7 +64,8 @@ def remove_saved_values(profile: Path) -> None:
     """Remove what GIMP keeps of SAMA's dialogs for the next time."""
     folder = profile / "plug-in-settings"
     for procedure in plugin_files.PROCEDURES:
-        for file in folder.glob(f"{procedure}.*"):
+        # GIMP puts the kind of what it keeps before the name: GimpProcedureConfigRun-plug-in-….last
+        for file in folder.glob(f"Gimp*-{procedure}.*"):
             file.unlink(missing_ok=True)
     remove_if_empty(folder)
 

@@ -88,7 +88,7 @@ def _look_at_plug_ins(manifest: Manifest) -> Iterator[Damage]:
     for name, digest in manifest.files.items():
         file = Path(name)
         try:
-            if digest and plugin_files.file_digest(file) != digest:
+            if plugin_files.file_digest(file) != digest and digest:
                 yield Damage(file, "was changed")
         except FileNotFoundError:
             yield Damage(file, "is missing")

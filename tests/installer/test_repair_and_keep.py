@@ -129,8 +129,8 @@ def users_own(machine, profile) -> dict[Path, bytes]:
     """What a person has by and by: models, GIMP's last values, other plug-ins, settings; path and content."""
     return {
         machine.sama_home / "weights" / "sam_vit_b.pth": b"weights",
-        profile / "plug-in-settings" / "plug-in-sama-select.last": b'(operation "add")\n',
-        profile / "plug-in-settings" / "plug-in-other.last": b"(radius 3)\n",
+        profile / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-sama-select.last": b'(operation "add")\n',
+        profile / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-other.last": b"(radius 3)\n",
         profile / "plug-ins" / "other" / "other.py": b"print('another plug-in')\n",
         profile / "gimprc": b"(show-tips no)\n",
     }
@@ -165,7 +165,7 @@ def test_removing_takes_gimps_memory_of_samas_dialogs_and_nothing_of_other_plug_
     machine.install(*quick)
     write_all(own)
     machine.uninstall("--keep-weights")
-    del own[profile / "plug-in-settings" / "plug-in-sama-select.last"]
+    del own[profile / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-sama-select.last"]
     assert {path: path.read_bytes() for path in machine.home.rglob("*") if path.is_file()} == own
 
 
