@@ -7,15 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
-from installer import checkout, self_check
+from installer import checkout, self_check, window_launch
 from installer.events import Stop
 from installer.failures import InstallError
-from installer.installation import Wishes, run
+from installer.installation import Wishes, check_home, home_folder, run
 from installer.json_front_end import JsonFrontEnd
 from installer.removal import uninstall
 from installer.repair import repair
 from installer.text_front_end import TextFrontEnd
 from installer.torch_builds import GIB, NAMES
+from installer.window_launch import NoWindow
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.uninstall:
-            return uninstall(options.dry_run, _remove_weights(options))
+            return uninstall(options.dry_run, _remove_weights(options), options.keep_window)
+        if not (options.text or options.json or options.yes or options.dry_run or options.repair):
+            try:
+                return _in_a_window(sys.argv[1:] if arguments is None else arguments)
+            except NoWindow as reason:
+                print(f"{reason} Going on in text.\n", flush=True)
         stop = Stop()
         front = JsonFrontEnd(stop, asks=not (options.yes or options.dry_run)) if options.json else TextFrontEnd()
         status = (repair if options.repair else run)(_wishes(options), front, stop)
@@ -45,6 +51,18 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
+
+
+def _in_a_window(options: list[str]) -> int:
+    """Install in a window.
+
+    Raises:
+        NoWindow: there can be none.
+    """
+    window_launch.check_screen()
+    home = home_folder()
+    check_home(home)
+    return window_launch.show(home, options)
 
 
 def _remove_weights(options: argparse.Namespace) -> bool | None:
@@ -123,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with --uninstall: remove them too, without asking",
     )
+    # The window cannot take away what it runs from; its launcher does that when it is closed.
+    parser.add_argument("--keep-window", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--yes", action="store_true", help="do not ask; uninstalling keeps the models then")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument(

@@ -41,7 +41,7 @@ from installer.torch_builds import GIB, Build
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
 _ENGINES_OWN = {"run", "logs", "cache", "weights", "install.json"}
 #: What a run that was cut off very early leaves.
-_INSTALLERS_OWN = {"journal.json", "installing.lock"}
+_INSTALLERS_OWN = {"journal.json", "installing.lock", "window"}
 _UPDATE_BYTES = GIB // 2
 
 
@@ -134,7 +134,7 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
     with steps.step("look"):
         if os.environ.get("SUDO_USER") and not wishes.forced_profiles:
             raise InstallError("SAMA is installed for one user, not for the system. Run this again without sudo.")
-        _check_home(home)
+        check_home(home)
         plan = _plan(wishes, Manifest.load(home), home)
     steps.tell(plan.shown)
     if plan.engine == "make":
@@ -171,7 +171,12 @@ _NOT_WELL = (
 )
 
 
-def _check_home(home: Path) -> None:
+def check_home(home: Path) -> None:
+    """Make sure that SAMA_HOME is SAMA's own folder, or can become that.
+
+    Raises:
+        InstallError: it cannot.
+    """
     if home.exists() and not home.is_dir():
         raise InstallError(
             f"{home} is a file, and SAMA needs a folder there. Move it away, or set SAMA_HOME to another place."

@@ -33,8 +33,9 @@ class JsonFrontEnd:
         try:
             print(json.dumps(event.as_json()), flush=True)
         except OSError:
-            # Nobody reads any more. That must not keep what was begun from being taken back.
-            self._stop.request()
+            # Nobody reads any more: a window that died, say. Whoever wanted no questions wants it done all the same.
+            if self._asks:
+                self._stop.request()
 
     def agrees(self, plan: Planned) -> bool:
         """Wait for the answer.

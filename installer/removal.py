@@ -5,19 +5,30 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from installer import checkout, engine_process, environment, journal, new_profile, plugin_files, record, turn
+from installer import (
+    checkout,
+    engine_process,
+    environment,
+    journal,
+    new_profile,
+    plugin_files,
+    record,
+    turn,
+    window_launch,
+)
 from installer.installation import home_folder
-from installer.manifest import Manifest, remove_if_empty, remove_tree
+from installer.manifest import FILE_NAME, Manifest, remove_if_empty, remove_tree
 
 _MB = 1_000_000
 
 
-def uninstall(dry_run: bool, remove_weights: bool | None = None) -> int:
+def uninstall(dry_run: bool, remove_weights: bool | None = None, keep_window: bool = False) -> int:
     """Remove all that is installed; return the exit status. Nothing installed is no failure.
 
     Args:
         dry_run: only say what would be done.
         remove_weights: whether the downloaded weights go too; None asks, and keeps them when nobody can be asked.
+        keep_window: leave the environment of the installer's window, which the window runs from.
 
     Raises:
         InstallError: something cannot be removed; running it again goes on with what is left.
@@ -32,6 +43,9 @@ def uninstall(dry_run: bool, remove_weights: bool | None = None) -> int:
         remove_weights = _agreed_to_lose(weights)
     # A folder without a file in it holds nothing to keep.
     trees = _trees(manifest, remove_weights=bool(remove_weights) or not weights)
+    window = window_launch.folder_in(home)
+    if not keep_window:
+        trees.append(window)
     _show(manifest, trees, "Would remove" if dry_run else "Removing")
     if weights and not remove_weights:
         verb = "Keeping" if not dry_run else "Would keep" if remove_weights is False else "Would ask about"
@@ -41,6 +55,10 @@ def uninstall(dry_run: bool, remove_weights: bool | None = None) -> int:
         return 0
     engine_process.stop()
     _remove(manifest, trees)
+    if window.is_dir():
+        # Who started the window goes on from here when it is closed.
+        manifest.files, manifest.environment = {}, None
+        manifest.save()
     _say_what_stays(manifest)
     return 0
 
@@ -113,7 +131,8 @@ def _say_what_stays(manifest: Manifest) -> None:
 
 
 def _others_in(home: Path) -> bool:
-    return any(entry != checkout.paths.weights_dir() for entry in home.iterdir())
+    ours = {checkout.paths.weights_dir(), window_launch.folder_in(home), home / FILE_NAME}
+    return any(entry not in ours for entry in home.iterdir())
 
 
 def _summary(weights: list[Path]) -> str:

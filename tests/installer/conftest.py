@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import qt_libraries
 from throwaway_machine import ROOT, Machine
 
 sys.path.append(str(ROOT / "tests" / "gimp"))
@@ -90,3 +91,12 @@ def real_profile(machine: Machine) -> Path:
     program.write_text(f'#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nexec {command} "$@"\n')
     program.chmod(0o755)
     return machine.config / series
+
+
+@pytest.fixture(scope="session")
+def qt_variables() -> dict[str, str]:
+    """What makes Qt start without a screen in another process. No Qt is a failure, never a skip."""
+    try:
+        return qt_libraries.variables()
+    except qt_libraries.NoQt as error:
+        pytest.fail(str(error))

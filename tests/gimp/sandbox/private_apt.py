@@ -10,7 +10,9 @@ from typing import IO
 from sandbox import apt_sources
 
 
-def download(state: Path, suite: str, packages: tuple[str, ...], output: IO[str]) -> list[Path]:
+def download(
+    state: Path, suite: str, packages: tuple[str, ...], output: IO[str], installed: Path | None = None
+) -> list[Path]:
     """Download `packages` and all that they depend on.
 
     Args:
@@ -18,6 +20,7 @@ def download(state: Path, suite: str, packages: tuple[str, ...], output: IO[str]
         suite: Debian's name of the release.
         packages: their names.
         output: where apt's own output goes.
+        installed: dpkg's list of what is there already and need not be downloaded, or None for nothing at all.
 
     Raises:
         NoMirror: this machine's apt knows no Debian mirror.
@@ -26,7 +29,7 @@ def download(state: Path, suite: str, packages: tuple[str, ...], output: IO[str]
     shutil.rmtree(state, ignore_errors=True)
     for name in ("lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True)
-    (state / "status").touch()
+    (state / "status").write_bytes(installed.read_bytes() if installed else b"")
     keyring = apt_sources.DEBIAN_KEYRING
     signed_by = f"[signed-by={keyring}] " if keyring.exists() else ""
     (state / "sources.list").write_text(f"deb {signed_by}{apt_sources.debian_mirror()} {suite} main\n")

@@ -1,0 +1,238 @@
+"""Bring the window up: a small environment with Qt for it, then the window as a process of its own.
+
+The environment, SAMA_HOME/window, is kept while SAMA is installed, for updating, repairing and removing; where nothing
+is installed, nothing of it stays either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+from installer import environment, pythons
+from installer.checkout import ROOT
+from installer.child_processes import clean_environment, run_quietly
+from installer.events import Event, Planned, Stop
+from installer.failures import InstallError
+from installer.manifest import Manifest, remove_tree
+from installer.resolving import Pip, failure_of
+from installer.steps import Steps
+
+#: PySide6 6.12.0 loses a reference to None with every call, which ends Pythons before 3.12.
+REQUIREMENTS = ("qtpy>=2.4", "PySide6-Essentials>=6.6,<6.12")
+#: Measured on Linux with PySide6-Essentials 6.11.3, see docs/install.md.
+DOWNLOAD_MB, DISK_MB = 81, 263
+#: What the window's process writes when the window is there.
+UP = "window up"
+#: Seconds for Qt to come up, from a cold disk.
+_PATIENCE = 120
+_ENDED_WELL = 0
+
+
+class NoWindow(Exception):
+    """There can be no window. `str(error)` says why, in whole sentences."""
+
+
+def check_screen() -> None:
+    """Make sure that there is a screen to show a window on.
+
+    Raises:
+        NoWindow: there is none.
+    """
+    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform not in ("win32", "darwin") and not has_screen:
+        raise NoWindow("There is no screen to show a window on.")
+
+
+def show(home: Path, options: list[str]) -> int:
+    """Show the window until it is closed; return the exit status.
+
+    Args:
+        home: SAMA_HOME, known to be fit for it.
+        options: the installer's own, handed on to what the window starts.
+
+    Raises:
+        NoWindow: it cannot be shown; nothing was changed.
+    """
+    with ExitStack() as undo:
+        undo.callback(tidy, home)
+        try:
+            python = _environment(home)
+        except InstallError as error:
+            raise NoWindow(f"The window could not be made. {error}") from error
+        status = _run(python, options)
+        if status != _ENDED_WELL:
+            # Somebody may have been installing: that goes on without the window.
+            undo.pop_all()
+    if status != _ENDED_WELL:
+        print(
+            "The window ended unexpectedly. An installation that was under way goes on without it; run this again to "
+            "see how it stands, or with --text to do without a window.",
+            file=sys.stderr,
+        )
+    return status
+
+
+def folder_in(home: Path) -> Path:
+    """Where the window's environment is."""
+    return home / "window"
+
+
+def tidy(home: Path) -> None:
+    """Take the window's environment away, and its folders, unless SAMA is installed."""
+    manifest = Manifest.load(home)
+    if manifest.environment or manifest.files:
+        return
+    remove_tree(folder_in(home))
+    if environment.downloads_folder_in(home).exists():
+        # Kept for the next time; the manifest lets uninstalling find them.
+        return
+    manifest.path.unlink(missing_ok=True)
+    manifest.remove_folders()
+
+
+def _environment(home: Path) -> Path:
+    """Return the interpreter of the window's environment, made if need be.
+
+    Raises:
+        InstallError: it cannot be made.
+        NoWindow: it can, but Qt's libraries do not load in it.
+    """
+    folder = folder_in(home)
+    python = environment.python_in(folder)
+    if python.exists() and not _trouble(python):
+        return python
+    base = pythons.fit()
+    _announce()
+    manifest = Manifest.load(home)
+    with ExitStack() as undo:
+        manifest.make_folder(home, undo, mode=0o700)
+        undo.pop_all()
+    # What is going to be made is written down first.
+    manifest.save()
+    remove_tree(folder)
+    done = run_quietly([str(base), "-m", "venv", str(folder)])
+    if done.returncode != 0:
+        raise InstallError(f"Its environment could not be made with {base}: {(done.stdout + done.stderr).strip()}")
+    work = folder / "work"
+    work.mkdir()
+    status, said = Pip(python, work, Steps(_Deaf(), Stop())).run("install", "--no-cache-dir", *REQUIREMENTS)
+    work.rmdir()
+    if status != 0:
+        raise InstallError(failure_of("Qt could not be installed", said))
+    trouble = _trouble(python)
+    if trouble:
+        raise NoWindow(_no_qt(trouble))
+    return python
+
+
+def _announce() -> None:
+    """Say how large the window is; ask, where somebody can answer."""
+    size = f"{DOWNLOAD_MB} MB to download, {DISK_MB} MB on the disk"
+    if sys.stdin is None or not sys.stdin.isatty():
+        print(f"Fetching the window: {size} …", flush=True)
+        return
+    with contextlib.suppress(EOFError):
+        if input(f"SAMA can be installed in a window ({size}), or here as text. Show the window? [Y/n] ").strip() in (
+            *("", "y", "Y", "yes", "Yes"),
+        ):
+            print("Fetching it …", flush=True)
+            return
+    raise NoWindow("No window, then.")
+
+
+def _run(python: Path, options: list[str]) -> int:
+    """Show the window.
+
+    Raises:
+        NoWindow: it did not come up.
+    """
+    command = [str(python), "-B", "-m", "installer.window", "--python", sys.executable, "--", *options]
+    with tempfile.TemporaryFile() as words:
+        # A session of its own: Ctrl+C in the terminal is to reach the window as a wish, not to kill what it started.
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            if not _is_up(process):
+                process.kill()
+                process.wait()
+                words.seek(0)
+                raise NoWindow(_no_qt(words.read().decode(errors="replace")))
+            return _wait(process)
+        except BaseException:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+            raise
+
+
+def _is_up(process: subprocess.Popen[str]) -> bool:
+    lines: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line.strip())
+        lines.put("")
+
+    threading.Thread(target=listen, daemon=True).start()
+    with contextlib.suppress(queue.Empty):
+        return lines.get(timeout=_PATIENCE) == UP
+    return False
+
+
+def _wait(process: subprocess.Popen[str]) -> int:
+    print("The window is open. Go on there.", flush=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The window stops what runs, which takes back what was made, and closes.
+        print("\nStopping …", file=sys.stderr, flush=True)
+        process.terminate()
+        return process.wait()
+
+
+def _trouble(python: Path) -> str:
+    """What stands in the way of Qt in the environment of `python`; "" when nothing does."""
+    done = run_quietly([str(python), "-c", "import qtpy.QtWidgets"])
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
+
+
+def _no_qt(words: str) -> str:
+    """What to tell a person of Qt's own words."""
+    if "xcb-cursor" in words:
+        return (
+            "Qt cannot show a window here: the library xcb-cursor is missing. "
+            "On Debian, Ubuntu and Mint: sudo apt install libxcb-cursor0."
+        )
+    library = re.search(r"lib[\w+-]+\.so[.\d]*", words)
+    if library:
+        return f"Qt cannot show a window here: it lacks the library {library.group()}, which desktops have."
+    last = (words.strip().splitlines() or ["it said nothing"])[-1]
+    return f"Qt cannot show a window here: {last.strip()}."
+
+
+class _Deaf:
+    """A front end for a run whose words matter only if it fails."""
+
+    def tell(self, event: Event) -> None:
+        pass
+
+    def agrees(self, plan: Planned) -> bool:
+        return True
