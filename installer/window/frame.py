@@ -115,6 +115,7 @@ class Frame(QDialog):
 
     def name_buttons(self, back: str = "", other: str = "", next: str = "") -> None:
         """Give the buttons their words; a button without is not there."""
+        held = self.focusWidget()
         for button, text in ((self.back, back), (self.other, other), (self.next, next)):
             button.setText(text)
             button.setVisible(bool(text))
@@ -122,7 +123,7 @@ class Frame(QDialog):
         main = self.next if next else self.other if other else self.back
         main.setDefault(True)
         # Not at every change on a page: whoever goes through it by keyboard would be thrown out each time.
-        if self._new_page or self.focusWidget() is None:
+        if self._new_page or held in (None, self.back, self.other, self.next):
             main.setFocus(Qt.FocusReason.OtherFocusReason)
         self._new_page = False
 
