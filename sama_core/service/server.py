@@ -65,6 +65,17 @@ class _Protocol(H11Protocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP; what is left of a request before them goes nowhere any more."""
+        if not self._awaits_head():
+            assert self.cycle is not None
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
+
     def _awaits_head(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_process import EngineStarter, RunningEngine
 from hypothesis import HealthCheck, settings
 
 #: Seconds after which a test counts as hanging: its stack is printed and the run ended.
@@ -57,11 +56,3 @@ def _peak() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("the system does not tell the peak of memory")
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
-    """One real engine process for a whole file: whatever an example does to it, the next finds it in good health."""
-    starter = EngineStarter(tmp_path_factory.mktemp("fuzzed"))
-    yield starter()
-    starter.end_all()

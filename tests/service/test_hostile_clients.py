@@ -168,3 +168,12 @@ def test_web_socket_upgrade_is_no_way_in(engine):
 def test_request_for_another_protocol_version_s_path_traversal(engine):
     for path in ("/v1/images/..%2f..%2fetc%2fpasswd", "/v1/images/%00", "//v1/hello", "/v1/%68ello/x"):
         assert status(engine.raw(head(engine, f"GET {path} HTTP/1.1"))) == 404
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_garbage_behind_a_request_is_one_refusal_and_no_failure(engine, token):
+    """Found by fuzzing: the answer to the request met a connection that had been answered for the garbage already."""
+    for _ in range(20):
+        answer = engine.raw(head(engine, "GET /v1/hello HTTP/1.1", token=token) + b"\x00garbage\r\n\r\n")
+        assert status(answer) in (200, 400, 401)
+    assert "Traceback" not in engine.log
