@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from sama_core.service import memory
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -32,6 +34,8 @@ class ImageStore:
         self._images[image_id] = rgb
         self._images.move_to_end(image_id)
         held = sum(image.nbytes for image in self._images.values())
+        full = held > self._capacity
         while held > self._capacity and len(self._images) > 1:
-            _, dropped = self._images.popitem(last=False)
-            held -= dropped.nbytes
+            held -= self._images.popitem(last=False)[1].nbytes
+        if full:
+            memory.give_back()

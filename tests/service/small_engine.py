@@ -21,7 +21,7 @@ from sama_core import paths
 from sama_core.errors import Cancelled, DeviceError
 from sama_core.image_id import image_id as name_of
 from sama_core.inference.answer import Answer
-from sama_core.service import lifecycle, limits, security
+from sama_core.service import lifecycle, limits, log_file, security
 from sama_core.service.engines import EnginePool
 from sama_core.service.lifecycle import serve
 
@@ -211,4 +211,5 @@ if __name__ == "__main__":
         setattr(limits, name, value)
     time.time = wall_clock
     security.Gate, lifecycle.StateFile = MortalGate, MortalStateFile
+    log_file.MAX_BYTES = int(os.environ.get("SAMA_TEST_LOG_BYTES", log_file.MAX_BYTES))
     sys.exit(serve(EnginePool(list(MODELS), load_slowly_if_asked, "cpu"), detached=True))
