@@ -7,19 +7,18 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sama_core import __version__, paths
+from sama_core.cli.finding import REINSTALL, Check
+from sama_core.cli.gimp_checks import check_gimps, check_menu_entries, check_plug_ins
+from sama_core.cli.machine_checks import check_device, check_disk, check_memory
 from sama_core.errors import EngineUnavailable, SamaError
-
-REINSTALL = "Run the installer again; it repairs what is missing."
 
 #: what the engine imports, and the name it is installed by
 PACKAGES = {
@@ -35,20 +34,8 @@ PACKAGES = {
     "uvicorn": "uvicorn",
 }
 
-PLUG_IN = "sama_select"
-
 #: How much higher, of 255, the selection must be on the thing clicked than off it.
 LEAST_CONTRAST = 96
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding: what was looked at, whether it is well, what was found, and what to do if it is not well."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def all_checks() -> Iterator[Check]:
@@ -56,12 +43,18 @@ def all_checks() -> Iterator[Check]:
     looks: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("Python", check_python),
         ("Product folder", check_home),
+        ("Disk space", check_disk),
+        ("Memory", check_memory),
         ("Installation", check_install_record),
         ("Engine process", check_engine),
+        ("Log", check_log),
+        ("GIMP", check_gimps),
         ("GIMP plug-in", check_plug_ins),
+        ("Menu entries", check_menu_entries),
         ("Packages", check_packages),
         ("Device", check_device),
         ("Model", check_weights),
+        ("SAMA's modules", check_adapters),
         ("A click", check_click),
     ]
     for name, look in looks:
@@ -100,17 +93,6 @@ def check_packages() -> Iterator[Check]:
         yield Check("Packages", True, ", ".join(found))
 
 
-def check_device() -> Iterator[Check]:
-    """The device the network will run on."""
-    import torch
-
-    from sama_core.inference.device import choose
-
-    device = choose("auto").type
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
-    yield Check("Device", True, f"{device} ({name})")
-
-
 def check_weights() -> Iterator[Check]:
     """The weight file of each model."""
     from sama_core.model.registry import MODELS
@@ -125,6 +107,29 @@ def check_weights() -> Iterator[Check]:
             yield Check(name, False, f"{model.weights} is damaged: its checksum is wrong", model.remedy)
         else:
             yield Check(name, True, f"{model.weights.stat().st_size / 1e6:.1f} MB, checksum right")
+
+
+def check_adapters() -> Iterator[Check]:
+    """The file of SAMA's modules of each model."""
+    from sama_core.errors import WeightsError
+    from sama_core.model.registry import MODELS
+    from sama_core.weights.adapter import read_adapter_info
+
+    for model in MODELS.values():
+        name = f"SAMA's modules, {model.name}"
+        if not model.adapter.is_file():
+            yield Check(
+                name, not model.bundled, "missing" if model.bundled else "not here; stock SAM answers", REINSTALL
+            )
+            continue
+        try:
+            about = read_adapter_info(model.adapter)
+        except WeightsError as error:
+            sentence, _, remedy = str(error).partition(". ")
+            yield Check(name, False, sentence, REINSTALL if model.bundled else remedy)
+            continue
+        ok = about.backbone == model.name
+        yield Check(name, ok, f"for {about.backbone}, {model.adapter.stat().st_size / 1e6:.1f} MB", REINSTALL)
 
 
 def check_home() -> Iterator[Check]:
@@ -195,52 +200,15 @@ def check_engine() -> Iterator[Check]:
     yield Check(name, ok, running, f"End process {hello.get('pid')}: it is another version than this {__version__}.")
 
 
-def gimp_profiles() -> list[Path]:
-    """Return GIMP 3's settings folders: where GIMP looks for plug-ins of this user, and where the installer put one."""
-    folders: set[Path] = set()
-    if os.environ.get("GIMP3_DIRECTORY"):
-        # GIMP reads a relative one from the home folder.
-        folders.add(Path.home() / os.environ["GIMP3_DIRECTORY"])
-    else:
-        root = _gimp_settings()
-        folders.update(folder for folder in root.glob("3.*") if re.fullmatch(r"3\.\d+", folder.name))
-    try:
-        manifest = json.loads((paths.home() / "manifest.json").read_text(encoding="utf-8"))
-        installed = [Path(name) for name in manifest["files"] if "\0" not in name]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        installed = []
-    folders.update(path.parents[2] for path in installed if path.name == f"{PLUG_IN}.py" and len(path.parents) > 2)
-    return sorted(folder for folder in folders if folder.is_dir())
-
-
-def _gimp_settings() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "GIMP"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "GIMP"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "GIMP"
-
-
-def check_plug_ins() -> Iterator[Check]:
-    """The plug-in in each of GIMP's settings folders. GIMP ignores one that breaks its rules without a word."""
-    profiles = gimp_profiles()
-    if not profiles:
-        yield Check(
-            "GIMP plug-in",
-            False,
-            "no settings folder of GIMP 3 was found",
-            "Start GIMP 3 once, then run the installer.",
-        )
-    for profile in profiles:
-        name = f"GIMP plug-in, {profile.name}"
-        plug_in = profile / "plug-ins" / PLUG_IN / f"{PLUG_IN}.py"
-        if not plug_in.is_file():
-            # GIMP wants a folder and in it a file of the same name.
-            yield Check(name, False, f"{plug_in} is missing", "Run the installer, then start GIMP again.")
-        elif os.name == "posix" and not os.access(plug_in, os.X_OK):
-            yield Check(name, False, f"{plug_in} is not executable, so GIMP ignores it", f"chmod +x '{plug_in}'")
-        else:
-            yield Check(name, True, str(plug_in.parent))
+def check_log() -> Iterator[Check]:
+    """The engine's log: where it is, and whether the engine can write to it."""
+    path = paths.log_file()
+    files = [file for file in path.parent.glob(f"{path.name}*") if file.is_file()]
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    ok = os.access(nearest, os.W_OK)
+    size = sum(file.stat().st_size for file in files) / 1e6
+    found = f"{path} ({len(files)} files, {size:.1f} MB)" if files else f"{path} (not there yet)"
+    yield Check("Log", ok, found if ok else f"{nearest} cannot be written to", f"Make {nearest} writable for you.")
 
 
 def check_click() -> Iterator[Check]:

@@ -121,7 +121,10 @@ def test_doctor_tells_programs_what_it_found(folder, capsys, monkeypatch):
     report = json.loads(capsys.readouterr().out)
     checks = {check["name"]: check for check in report["checks"]}
     assert status == 1 and report["ok"] is False
-    assert {name for name, check in checks.items() if not check["ok"]} == {"Installation", "GIMP plug-in"}
+    amiss = {name for name, check in checks.items() if not check["ok"]}
+    # whether there is a GIMP, and how much memory is free, is this machine's
+    assert {"Installation", "GIMP plug-in"} <= amiss <= {"Installation", "GIMP plug-in", "GIMP", "Memory"}
+    assert all(checks[name]["remedy"] for name in amiss)
     assert checks["A click"]["detail"].startswith("the thing was selected, cpu")
     assert "torch" in checks["Packages"]["detail"]
 
@@ -130,5 +133,5 @@ def test_doctor_prints_a_remedy_for_each_failure(folder, capsys, monkeypatch):
     monkeypatch.setenv("GIMP3_DIRECTORY", str(folder / "gimp"))
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
-    assert len(re.findall(r"^✗ ", out, re.M)) == len(re.findall(r"^  → ", out, re.M)) == 2
-    assert len(re.findall(r"^✓ ", out, re.M)) == 10  # SAM's three ViT models are optional
+    assert len(re.findall(r"^✗ ", out, re.M)) == len(re.findall(r"^  → ", out, re.M)) >= 2
+    assert len(re.findall(r"^✓ ", out, re.M)) >= 17  # SAM's three ViT models and their modules are optional
