@@ -19,6 +19,8 @@ from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer, Progress, no_progress
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
+from sama_core.inference.matting import matte_alpha
+from sama_core.inference.matting_start import GridStart, correct, start_from
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.upsampling import head_matte, select_alpha
 from sama_core.model.backbones.base import Features
@@ -45,11 +47,13 @@ class _Current:
 
 
 class _Prediction(NamedTuple):
-    """A network's answer: R×R float32 logits, the frame they lie in, and whether a head of SAMA gave them."""
+    """A network's answer: R×R float32 logits, the frame they lie in, whether a head of SAMA gave them, and stock SAM's
+    answer before it."""
 
     logits: np.ndarray
     frame: Frame
     from_head: bool
+    stock: StockAnswer
 
 
 class Engine:
@@ -175,20 +179,23 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        prediction, answer = self._predict(current, prompt, "matting" if method == "head" else "segmentation", progress)
+        corrects = method == "head" and self._matting_expert()._predictor.corrects
+        task: Task | None = "matting" if method == "head" and not corrects else "segmentation"
+        if corrects and self._predictor.sama is None:
+            task = None  # what is said of the model is said when its mask is handed on
+        prediction, answer = self._predict(current, prompt, task, progress)
         began = time.perf_counter()
         progress(0.3, "Preparing the matte")
         end = 0.7 if decontaminate else 1.0
-        refine = head_matte
-        if method == "closed-form" or not prediction.from_head:
+        part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
+        if corrects:
+            answer.alpha = self._corrected(current, prompt, prediction, part)
+            answer.notes = list(dict.fromkeys(self._notes))
+        elif task == "matting" and prediction.from_head:
+            answer.alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
+        else:
             numba_cache.prepare()
-            from sama_core.inference.matting import matte_alpha as refine
-        answer.alpha = refine(
-            prediction.frame,
-            prediction.logits,
-            current.rgb,
-            lambda done, text: progress(0.3 + (end - 0.3) * done, text),
-        )
+            answer.alpha = matte_alpha(prediction.frame, prediction.logits, current.rgb, part)
         answer.seconds["refine"] = time.perf_counter() - began
         if decontaminate:
             began = time.perf_counter()
@@ -210,7 +217,12 @@ class Engine:
         Returns:
             The logits and stock SAM's estimate of its IoU.
         """
-        prediction, answer = self._predict(self._require_image(), prompt, task, no_progress)
+        current = self._require_image()
+        if task == "matting" and self._predictor.corrects:
+            prediction, answer = self._predict(current, prompt, "segmentation", no_progress)
+            *_, prediction = self._ask_corrector(current, prompt, prediction, no_progress)
+        else:
+            prediction, answer = self._predict(current, prompt, task, no_progress)
         return prediction.logits, answer.score
 
     def _require_image(self) -> _Current:
@@ -261,14 +273,14 @@ class Engine:
         progress(0.2, "Finding the object")
         stock = self._compute(lambda device: predictor.stock(current.views[OVERVIEW], tensors, device))
         if task is None:
-            prediction = _Prediction(stock.logits, current.frame, False)
+            prediction = _Prediction(stock.logits, current.frame, False, stock)
         elif predictor.sama is not None:
             prediction = self._ask_head(current, tensors, stock, task, progress)
         elif task == "matting":
             prediction = self._borrow_matting_head(current, prompt, stock, progress)
         else:
             self._notes.append(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
-            prediction = _Prediction(stock.logits, current.frame, False)
+            prediction = _Prediction(stock.logits, current.frame, False, stock)
         if not self._finds_something(prediction):
             self._notes.append(
                 "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
@@ -291,7 +303,13 @@ class Engine:
         return bool((logits[:rows, :columns] > 0).any())
 
     def _ask_head(
-        self, current: _Current, prompt: PromptTensors, stock: StockAnswer, task: Task, progress: Progress
+        self,
+        current: _Current,
+        prompt: PromptTensors,
+        stock: StockAnswer,
+        task: Task,
+        progress: Progress,
+        start: GridStart | None = None,
     ) -> _Prediction:
         predictor = self._predictor
         reached = list(range(QUADRANTS)) if self._local_views == "all" else predictor.quadrants(stock.logits)
@@ -300,27 +318,64 @@ class Engine:
         self._encode_seconds += time.perf_counter() - began
         fine = self._fine(current)
         views = {view: current.views[view] for view in [OVERVIEW, *reached]}
-        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device))
-        return _Prediction(logits, current.fine_frame if predictor.fine_views else current.frame, True)
+        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device, start))
+        return _Prediction(logits, self._heads_frame(current), True, stock)
+
+    def _heads_frame(self, current: _Current) -> Frame:
+        return current.fine_frame if self._predictor.fine_views else current.frame
+
+    def _matting_expert(self) -> Engine:
+        """The engine whose matting head answers: the bundled model's when this one has none."""
+        if self._predictor.sama is not None:
+            return self
+        if self._matting_stand_in is None:
+            self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
+        return self._matting_stand_in
+
+    def _corrected(self, current: _Current, prompt: Prompt, prediction: _Prediction, progress: Progress) -> np.ndarray:
+        """Closed-form matting around a mask, corrected by the matting head: H×W uint8."""
+        alpha, start, answer = self._ask_corrector(current, prompt, prediction, progress)
+        return correct(alpha, answer.frame, start, answer.logits)
+
+    def _ask_corrector(
+        self, current: _Current, prompt: Prompt, prediction: _Prediction, progress: Progress
+    ) -> tuple[np.ndarray, GridStart, _Prediction]:
+        """The matte that a matting head was given, as a picture (H×W uint8) and as its start, and its answer."""
+        numba_cache.prepare()
+        expert = self._matting_expert()
+        stock = prediction.stock if expert is self else self._handed_on(prediction.stock)
+        theirs = expert._image_of(current)
+        under, grid = expert._heads_frame(theirs), expert._predictor.grid
+        alpha, start = start_from(
+            prediction.frame, prediction.logits, current.rgb, under, grid, lambda done, text: progress(0.9 * done, text)
+        )
+        tensors = PromptTensors(prompt.validated(current.frame.height, current.frame.width), theirs.frame)
+        answer = expert._ask_head(theirs, tensors, stock, "matting", lambda _, text: progress(0.9, text), start)
+        return alpha, start, answer
+
+    def _handed_on(self, stock: StockAnswer) -> StockAnswer:
+        """Stock SAM's mask as a mask prompt for the bundled model's matting head."""
+        self._notes.append(
+            f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
+        )
+        return StockAnswer(stock.logits, stock.score, stock.logits)
+
+    def _image_of(self, current: _Current) -> _Current:
+        """An image that another engine has as the one that this engine's prompts are about."""
+        if self._current is not current:
+            self.set_image(current.rgb, image_id=current.name)
+        return self._require_image()
 
     def _borrow_matting_head(
         self, current: _Current, prompt: Prompt, stock: StockAnswer, progress: Progress
     ) -> _Prediction:
-        """Feed stock SAM's mask as a mask prompt to the bundled model's matting head."""
-        if self._matting_stand_in is None:
-            self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
-        helper = self._matting_stand_in
+        helper = self._matting_expert()
         if helper._predictor.sama is None:
             self._notes.append(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
-            return _Prediction(stock.logits, current.frame, False)
-        helper.set_image(current.rgb, image_id=current.name)
-        theirs = helper._require_image()
+            return _Prediction(stock.logits, current.frame, False, stock)
+        theirs = helper._image_of(current)
         tensors = PromptTensors(prompt, theirs.frame)
-        given = StockAnswer(stock.logits, stock.score, stock.logits)
-        self._notes.append(
-            f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
-        )
-        return helper._ask_head(theirs, tensors, given, "matting", progress)
+        return helper._ask_head(theirs, tensors, self._handed_on(stock), "matting", progress)
 
     def _compute(self, work: Callable[[torch.device], T]) -> T:
         """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note."""

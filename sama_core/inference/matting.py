@@ -11,7 +11,7 @@ from sama_core.inference.tiles import tiles_over
 from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
 
 #: Probabilities between these are uncertain.
-_SURE_OUT, _SURE_IN = 0.08, 0.92
+SURE_OUT, SURE_IN = 0.08, 0.92
 #: Half width of the band in cells of the logits: a head's answer is finer than stock SAM's, and no surer of its edge.
 _STOCK_CELLS, _HEAD_CELLS = 2.0, 6.0
 #: Uncertain pixels belong to the band up to so many times its half width.
@@ -78,7 +78,7 @@ def unknown_band(mask: np.ndarray, reach: float) -> np.ndarray:
     if not edge.any():
         return np.zeros(mask.shape, bool)
     distance = np.asarray(ndimage.distance_transform_edt(~edge))
-    uncertain = (mask > _SURE_OUT) & (mask < _SURE_IN)
+    uncertain = (mask > SURE_OUT) & (mask < SURE_IN)
     # doubt far inside or outside is the model's weakness and not a soft edge: matting it would leave glassy patches
     return (distance <= reach) | (uncertain & (distance <= _DOUBT * reach))
 

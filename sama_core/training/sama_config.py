@@ -68,6 +68,8 @@ class SamaTrainConfig:
         model: the frozen SAM, a name of the registry.
         modules: architecture and ablation switches.
         tasks: a step trains one task, and they take turns; one alone is an ablation (paper Table 5).
+        heads_only: train the tasks' tokens and heads and leave what they share as it is: a head trained anew, alone,
+            does not cost the other one anything.
         steps: optimiser steps over all tasks.
         batch: samples of a step in each process.
         target_side: side of the square on which losses are computed.
@@ -89,6 +91,7 @@ class SamaTrainConfig:
     model: str = "vit_l"
     modules: SamaConfig = field(default_factory=SamaConfig)
     tasks: tuple[Literal["segmentation", "matting"], ...] = ("segmentation", "matting")
+    heads_only: bool = False
     steps: int = 12000
     batch: int = 4
     target_side: int = 1024

@@ -166,7 +166,10 @@ def _config(path: Path, values: Any) -> SamaConfig:
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     wrong = [name for name, value in values.items() if type(value) is not type(defaults[name]) or not _sensible(value)]
     if not wrong:
-        config = SamaConfig(**values)
+        try:
+            config = SamaConfig(**values)
+        except ValueError as error:
+            raise WeightsError(f"The adapter {path} is damaged: {error}. {_REMEDY}") from error
         if not config.heads or config.inner_dim % config.heads:
             wrong = ["heads"]
         # a quadrant's share of the pooled map is a whole number of cells
@@ -190,4 +193,5 @@ def _sensible(value: Any) -> bool:
     """Whether a value can be a switch, a width, a count or a list of such, without taking all memory or time."""
     if isinstance(value, tuple):
         return len(value) <= _LONGEST and all(type(item) is int and 0 < item <= _LARGEST for item in value)
-    return isinstance(value, bool) or 0 <= value <= _LARGEST
+    # words are for `SamaConfig` to know
+    return isinstance(value, (bool, str)) or 0 <= value <= _LARGEST

@@ -152,11 +152,23 @@ def test_quadrants_are_reached_by_the_mask_and_a_margin(engine):
     assert engine._predictor.quadrants(logits) == [0, 1, 2]
 
 
-def test_a_matte_comes_from_closed_form_matting_or_from_the_head(engine, photo):
-    engine.set_image(photo)
-    prompt = Prompt(box=(20, 20, 180, 100))
-    by_head, solved = (engine.matte(prompt, method=method).alpha for method in ("head", "closed-form"))
+def test_a_matte_comes_from_closed_form_matting_or_from_the_head():
+    """The bundled head changes the solver's matte near its edge and nowhere else."""
+    y, x = np.mgrid[:240, :320]
+    distance = np.hypot(y - 120, x - 150)
+    disk = np.clip((80 - distance) / 6 + 0.5, 0, 1)[..., None]
+    grain = np.random.default_rng(1).normal(0, 4, (240, 320, 3))
+    picture = np.clip(disk * (200, 60, 40) + (1 - disk) * (90, 120, 90) + grain, 0, 255).astype(np.uint8)
+    engine = Engine(device="cpu", cache=EmbeddingCache(None))
+    engine.set_image(picture)
+    prompt = Prompt([(150, 120)], [1])
+    solved, by_head = (engine.matte(prompt, method=method).alpha.astype(int) for method in ("closed-form", "head"))
+    for alpha in (solved, by_head):
+        assert (alpha[distance < 60] > 250).all() and (alpha[distance > 110] < 5).all()
     assert (by_head != solved).any()
+    assert (by_head == solved)[np.abs(distance - 80) > 40].all()
+    logits, _ = engine.predict_logits(prompt, "matting")
+    assert logits.shape == (512, 512)
 
 
 def test_a_model_without_sama_modules_says_who_answered(weights, photo):
