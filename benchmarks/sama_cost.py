@@ -63,7 +63,7 @@ def measure(name: str, repeats: int) -> None:
         def decode() -> None:
             sparse, dense = sam.embed_prompts(*prompt)
             logits = sam.decode(features.embedding, sparse, dense).logits[:, :1]
-            sama.decode("matting", features.embedding, local, sparse, dense, logits, prompt[0], prompt[1], fine)
+            sama.decode("segmentation", features.embedding, local, sparse, dense, logits, prompt[0], prompt[1], fine)
 
         row(name, "SAMA: decode, stock answer included", median(decode, repeats), before[1])
 
