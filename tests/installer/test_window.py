@@ -231,6 +231,10 @@ def test_whole_way_by_keyboard(window, at_machine, bare_engine):
     hand.wait_for_button("Next")
     QTest.keyClick(hand.frame.focusWidget(), Qt.Key.Key_Return)
     hand.wait_for(hand.controller.models)
+    hand.wait_for_button("Back")
+    # an underlined letter is for the active window alone
+    hand.frame.activateWindow()
+    assert QTest.qWaitForWindowActive(hand.frame)
     QTest.keyClick(hand.frame.focusWidget(), Qt.Key.Key_B, Qt.KeyboardModifier.AltModifier)
     hand.wait_for(hand.controller.welcome)
     QTest.keyClick(hand.frame.focusWidget(), Qt.Key.Key_Return)
