@@ -12,7 +12,8 @@ from sama_core.model.sama_config import SamaConfig
 
 
 def count_sam(name: str) -> dict[str, int]:
-    """Parameters of the frozen SAM by part; `prompt maps` are the bundled model's own addition.
+    """Parameters of the frozen SAM by part; prompt maps and prompt mixer are the bundled model's own
+    additions.
 
     Raises:
         UnknownModel: there is no model of that name.
@@ -23,6 +24,7 @@ def count_sam(name: str) -> dict[str, int]:
         "prompt encoder": model.prompt_encoder,
         "mask decoder": model.mask_decoder,
         "prompt maps": model.prompt_maps,
+        "prompt mixer": model.mixer,
     }
     return {part: _count(module) for part, module in parts.items() if isinstance(module, nn.Module)}
 

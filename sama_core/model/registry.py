@@ -80,10 +80,10 @@ MODELS = {
     for model in (
         ModelInfo(
             name="lite",
-            summary="EfficientNet-Lite0 with SAM's decoder; bundled, made for a CPU",
+            summary="EfficientNet-Lite2 with SAM's decoder; bundled, made for a CPU",
             file="lite.safetensors",
-            sha256="4947907f156963eedd12de580c32287dc30eb8733d95397ae1f41d6c4b850b6c",
-            size=14_701_176,
+            sha256="2742e89b6a745f8acf8a9eff790ca26d6a86b875203ad8efc738a28924bfcb1c",
+            size=19_268_486,
             licence="Apache-2.0",
             needs="no GPU",
         ),
@@ -149,9 +149,10 @@ def build(name: str) -> PromptableSam:
     if info(name).bundled:
         from sama_core.model.backbones.lite import LiteBackbone
         from sama_core.model.prompt_maps import PromptMaps
+        from sama_core.model.prompt_mixer import PromptMixer
         from sama_core.model.sam import PromptableSam
 
-        return PromptableSam(LiteBackbone(), PromptMaps())
+        return PromptableSam(LiteBackbone(), PromptMaps(), PromptMixer())
     from sama_core.model.backbones.sam_vit import build_sam_vit
 
     return build_sam_vit(name)

@@ -15,6 +15,7 @@ from torch import nn
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
 from sama_core.model.labels import PAD
 from sama_core.model.prompt_maps import PromptMaps
+from sama_core.model.prompt_mixer import PromptMixer
 
 
 class Decoded(NamedTuple):
@@ -35,12 +36,16 @@ class PromptableSam(nn.Module):
     Args:
         backbone: the image encoder.
         prompt_maps: also draws clicks and boxes into the dense prompt; None is SAM as published.
+        mixer: convolutions over image and dense prompt ahead of the decoder; None is SAM as published.
     """
 
-    def __init__(self, backbone: Backbone, prompt_maps: PromptMaps | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, prompt_maps: PromptMaps | None = None, mixer: PromptMixer | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.prompt_maps = prompt_maps
+        self.mixer = mixer
         self.prompt_encoder = PromptEncoder(
             embed_dim=EMBED_DIM,
             image_embedding_size=(GRID, GRID),
@@ -102,6 +107,11 @@ class PromptableSam(nn.Module):
             dense = dense + self.prompt_maps(points, labels, self.input_size)
         return sparse, dense
 
+    def condition(self, embedding: torch.Tensor, dense: torch.Tensor) -> torch.Tensor:
+        """The decoder's image tokens as a map: the image embedding with the dense prompt, B×256×64×64 both."""
+        image = embedding + dense
+        return image if self.mixer is None else self.mixer(image)
+
     def decode(self, embedding: torch.Tensor, sparse: torch.Tensor, dense: torch.Tensor) -> Decoded:
         """Decode one prompt for each image: B×256×64×64 embedding, B×N×256 sparse, B×256×64×64 dense."""
         decoder = self.mask_decoder
@@ -109,7 +119,7 @@ class PromptableSam(nn.Module):
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
         tokens = torch.cat([output_tokens, sparse], dim=1)
         position = self.prompt_encoder.get_dense_pe().expand(batch, -1, -1, -1)
-        hidden, source = decoder.transformer(embedding + dense, position, tokens)
+        hidden, source = decoder.transformer(self.condition(embedding, dense), position, tokens)
         upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(batch, dim, height, width))
         hyper = torch.stack(
             [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],

@@ -290,7 +290,7 @@ class Sama(nn.Module):
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
         token = self.sama.tokens[task].expand(batch, 1, -1)
         initial = torch.cat([own, token, sparse], dim=1)
-        image = (embedding + dense).flatten(2).transpose(1, 2)
+        image = self.sam.condition(embedding, dense).flatten(2).transpose(1, 2)
         image_pe = encoder.get_dense_pe().flatten(2).transpose(1, 2)
         local_pe = None
         if len(self.sama.adapters):

@@ -23,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     small.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     small.add_argument("--steps", type=int, default=defaults.steps)
-    small.add_argument("--images", type=int, default=defaults.images, help="photos in a step")
-    small.add_argument("--prompts", type=int, default=defaults.prompts, help="objects in a photo")
+    small.add_argument("--seconds", type=float, default=defaults.seconds, help="end by the clock instead of by steps")
+    small.add_argument("--photos", type=int, default=defaults.photos, help="photos in a step")
+    small.add_argument("--data-share", type=float, default=defaults.data_share, help="share of the photos to train on")
     small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     small.add_argument("--seed", type=int, default=defaults.seed)
     modules = what.add_parser(
@@ -55,19 +56,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _small_sam(args: argparse.Namespace) -> int:
+    from sama_core.model.backbones.lite import LiteBackbone
     from sama_core.training.datasets import find_entries
-    from sama_core.training.loop import Trainer
+    from sama_core.training.loop import CURVE, Trainer
+    from sama_core.training.photo_store import PhotoStore
 
     config = TrainConfig(
         steps=args.steps,
-        images=args.images,
-        prompts=args.prompts,
+        seconds=args.seconds,
+        photos=args.photos,
         learning_rate=args.learning_rate,
+        data_share=args.data_share,
         seed=args.seed,
     )
-    entries = find_entries(args.data, "train")
-    print(f"{len(entries)} photos, {config.steps} steps of {config.images}×{config.prompts} prompts, log in {args.run}")
-    Trainer(entries, config, args.run, args.device, args.start).run()
+    size = LiteBackbone.input_size
+    train, held_out = (PhotoStore.load(find_entries(args.data, split), size) for split in ("train", "val"))
+    length = f"{config.seconds:.0f} s" if config.seconds else f"{config.steps} steps"
+    print(f"{len(train)} photos, {length} of {config.photos} photos, log in {args.run}", flush=True)
+    trainer = Trainer(train, config, args.run, args.device, args.start)
+    trainer.run()
+    curve = trainer.measure(held_out).mean(0)
+    figures = ", ".join(f"{curve[count - 1]:.4f} after {count}" for count in CURVE)
+    print(f"Step {trainer.step}; mean IoU on the grid, of {len(held_out)} held-out photos: {figures} clicks.")
     return 0
 
 

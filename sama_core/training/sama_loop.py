@@ -24,7 +24,7 @@ from sama_core.images import LOW_RES, Frame
 from sama_core.inference import numba_cache
 from sama_core.inference.matting_start import shown, solve
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import MattingStart, Sama, SamaModules, Task
+from sama_core.model.sama import MattingStart, Sama, SamaModules, Task, follow_edges
 from sama_core.model.views import enlarge_input
 from sama_core.training import processes
 from sama_core.training.config_file import load_config, save_config
@@ -35,8 +35,10 @@ from sama_core.training.sama_losses import matting_loss, segmentation_loss
 from sama_core.training.sample_sheet import write_sheet
 from sama_core.training.samples import Source, ViewSample
 
+#: Radius of the guided filter over annotated masks, in pixels of a 512×512 target: hand-drawn edges are off by some 3.
+_ANNOTATION_REACH = 6
 #: Settings that a resumed run may change; others would make it another run.
-_MAY_CHANGE = frozenset({"steps", "schedule", "step_at", "checkpoint_every", "sample_every", "workers"})
+_MAY_CHANGE = frozenset({"steps", "seconds", "schedule", "step_at", "checkpoint_every", "sample_every", "workers"})
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class SamaTrainer:
         self.trained = list(self.model.sama.parameters())
         self.optimizer = torch.optim.AdamW(self.trained, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.sama.state_dict().items()}
-        self.step = 0
+        self.step, self.elapsed = 0, 0.0
         if (folder / "last.pt").exists():
             check_recipe(folder, config)
             self._resume()
@@ -157,7 +159,7 @@ class SamaTrainer:
         self.provenance = Provenance(**state["provenance"])
         self.model.sama.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.ema, self.step = state["ema"], state["step"]
+        self.ema, self.step, self.elapsed = state["ema"], state["step"], state["elapsed"]
 
     def _write_config(self) -> None:
         # another process may be reading it
@@ -172,6 +174,7 @@ class SamaTrainer:
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
             "step": self.step,
+            "elapsed": self.elapsed,
             "early_channels": self.model.sam.backbone.early_channels,
             "provenance": dataclasses.asdict(self.provenance),
         }
@@ -188,7 +191,7 @@ class SamaTrainer:
             Whether all steps are done.
         """
         config = self.config
-        began = time.time()
+        began = time.time() - self.elapsed
         with contextlib.ExitStack() as stack:
             log, board = None, None
             if self.rank == 0:
@@ -200,8 +203,9 @@ class SamaTrainer:
             for samples in self._batches():
                 row, answers, prompts = self._gradients(samples)
                 row["norm"] = round(self._update(), 4)
+                self.elapsed = time.time() - began
                 if log is not None and board is not None:
-                    row |= {"step": self.step, "seconds": round(time.time() - began, 1)}
+                    row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
                     log.write(json.dumps(row) + "\n")
                     log.flush()
                     for name, value in row.items():
@@ -213,12 +217,16 @@ class SamaTrainer:
                         )
                         board.add_image(str(row["task"]), picture, self.step, dataformats="HWC")
                 stopped = processes.any_of(stop.asked, self.device)
-                due = self.step % config.checkpoint_every == 0 or self.step == config.steps
+                # the first process's clock is everyone's
+                over = processes.any_of(self.rank == 0 and self._progress() >= 1, self.device)
+                due = self.step % config.checkpoint_every == 0 or over
                 if self.rank == 0 and (due or stopped):
                     self.save()
+                if over:
+                    return True
                 if stopped:
                     break
-        return self.step >= config.steps
+        return self._progress() >= 1
 
     def _batches(self) -> Iterator[list[ViewSample]]:
         config = self.config
@@ -235,13 +243,20 @@ class SamaTrainer:
             workers |= {"prefetch_factor": 3, "multiprocessing_context": "spawn", "worker_init_fn": _begin_worker}  # type: ignore[dict-item]
         yield from DataLoader(turns, batch_size=config.batch, sampler=order, collate_fn=_as_list, **workers)  # type: ignore[arg-type]
 
-    def _rate(self) -> float:
+    def _progress(self) -> float:
+        """Share of the run that is done, by steps or by the clock, whichever is further."""
         config = self.config
+        by_clock = self.elapsed / config.seconds if config.seconds else 0.0
+        return max(self.step / config.steps, by_clock)
+
+    def _rate(self) -> float:
+        config, progress = self.config, self._progress()
         if self.step < config.warmup:
             return (self.step + 1) / config.warmup
         if config.schedule == "step":
-            return 1.0 if self.step < config.step_at * config.steps else 0.1
-        return 0.5 * (1 + math.cos(math.pi * (self.step - config.warmup) / max(1, config.steps - config.warmup)))
+            return 1.0 if progress < config.step_at else 0.1
+        warm = config.warmup / config.steps if not config.seconds else 0.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm) / max(1 / config.steps, 1 - warm))))
 
     def _set_modes(self, task: Task) -> None:
         """The other task's token and head are frozen, running statistics included; so is what both share, if asked."""
@@ -319,6 +334,9 @@ class SamaTrainer:
             decoded = model.decode(task, features.embedding, local, *prompt, start)
         target = torch.from_numpy(np.stack([s.target for s in samples])).to(self.device).float().unsqueeze(1) / 255
         valid = torch.from_numpy(np.stack([s.valid for s in samples])).to(self.device).unsqueeze(1)
+        drawn_by_hand = [i for i, sample in enumerate(samples) if sample.annotated]
+        if drawn_by_hand:
+            target[drawn_by_hand] = _to_edges(target[drawn_by_hand], fine[drawn_by_hand])
         size = target.shape[-2:]
         logits = nn.functional.interpolate(decoded.logits, size=size, mode="bilinear", align_corners=False)
         losses = (segmentation_loss if task == "segmentation" else matting_loss)(logits, target, valid)
@@ -361,6 +379,14 @@ class SamaTrainer:
                 self.ema[name].lerp_(tensor.detach(), 1 - decay)
             else:
                 self.ema[name].copy_(tensor)
+
+
+def _to_edges(masks: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+    """Annotated masks as alphas: B×1×T×T in 0..1 carried to the edges of B×3×F×F pictures."""
+    size = masks.shape[-1]
+    edges = follow_edges(torch.logit(masks.clamp(0.02, 0.98)), fine, _ANNOTATION_REACH * size // 512)
+    # the filter leaves a trace of doubt everywhere; only its edge is wanted
+    return ((edges - 0.05) / 0.9).clamp(0, 1)
 
 
 def check_recipe(folder: Path, config: SamaTrainConfig) -> None:

