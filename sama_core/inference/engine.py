@@ -20,7 +20,6 @@ from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer, Progress, no_progress
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.matting import matte_alpha
-from sama_core.inference.matting_start import GridStart, correct, start_from
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.upsampling import head_matte, select_alpha
 from sama_core.model.backbones.base import Features
@@ -47,13 +46,11 @@ class _Current:
 
 
 class _Prediction(NamedTuple):
-    """A network's answer: R×R float32 logits, the frame they lie in, whether a head of SAMA gave them, and stock SAM's
-    answer before it."""
+    """A network's answer: R×R float32 logits, the frame they lie in, and whether a head of SAMA gave them."""
 
     logits: np.ndarray
     frame: Frame
     from_head: bool
-    stock: StockAnswer
 
 
 class Engine:
@@ -179,19 +176,13 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        corrects = method == "head" and self._matting_expert()._predictor.corrects
-        task: Task | None = "matting" if method == "head" and not corrects else "segmentation"
-        if corrects and self._predictor.sama is None:
-            task = None  # what is said of the model is said when its mask is handed on
+        task: Task = "matting" if method == "head" else "segmentation"
         prediction, answer = self._predict(current, prompt, task, progress)
         began = time.perf_counter()
         progress(0.3, "Preparing the matte")
         end = 0.7 if decontaminate else 1.0
         part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
-        if corrects:
-            answer.alpha = self._corrected(current, prompt, prediction, part)
-            answer.notes = list(dict.fromkeys(self._notes))
-        elif task == "matting" and prediction.from_head:
+        if task == "matting" and prediction.from_head:
             answer.alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
         else:
             numba_cache.prepare()
@@ -218,11 +209,7 @@ class Engine:
             The logits and stock SAM's estimate of its IoU.
         """
         current = self._require_image()
-        if task == "matting" and self._predictor.corrects:
-            prediction, answer = self._predict(current, prompt, "segmentation", no_progress)
-            *_, prediction = self._ask_corrector(current, prompt, prediction, no_progress)
-        else:
-            prediction, answer = self._predict(current, prompt, task, no_progress)
+        prediction, answer = self._predict(current, prompt, task, no_progress)
         return prediction.logits, answer.score
 
     def _require_image(self) -> _Current:
@@ -273,14 +260,14 @@ class Engine:
         progress(0.2, "Finding the object")
         stock = self._compute(lambda device: predictor.stock(current.views[OVERVIEW], tensors, device))
         if task is None:
-            prediction = _Prediction(stock.logits, current.frame, False, stock)
+            prediction = _Prediction(stock.logits, current.frame, False)
         elif predictor.sama is not None:
             prediction = self._ask_head(current, tensors, stock, task, progress)
         elif task == "matting":
             prediction = self._borrow_matting_head(current, prompt, stock, progress)
         else:
             self._notes.append(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
-            prediction = _Prediction(stock.logits, current.frame, False, stock)
+            prediction = _Prediction(stock.logits, current.frame, False)
         if not self._finds_something(prediction):
             self._notes.append(
                 "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
@@ -309,7 +296,6 @@ class Engine:
         stock: StockAnswer,
         task: Task,
         progress: Progress,
-        start: GridStart | None = None,
     ) -> _Prediction:
         predictor = self._predictor
         reached = list(range(QUADRANTS)) if self._local_views == "all" else predictor.quadrants(stock.logits)
@@ -318,11 +304,8 @@ class Engine:
         self._encode_seconds += time.perf_counter() - began
         fine = self._fine(current)
         views = {view: current.views[view] for view in [OVERVIEW, *reached]}
-        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device, start))
-        return _Prediction(logits, self._heads_frame(current), True, stock)
-
-    def _heads_frame(self, current: _Current) -> Frame:
-        return current.fine_frame if self._predictor.fine_views else current.frame
+        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device))
+        return _Prediction(logits, current.fine_frame if predictor.fine_views else current.frame, True)
 
     def _matting_expert(self) -> Engine:
         """The engine whose matting head answers: the bundled model's when this one has none."""
@@ -331,34 +314,6 @@ class Engine:
         if self._matting_stand_in is None:
             self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
         return self._matting_stand_in
-
-    def _corrected(self, current: _Current, prompt: Prompt, prediction: _Prediction, progress: Progress) -> np.ndarray:
-        """Closed-form matting around a mask, corrected by the matting head: H×W uint8."""
-        alpha, start, answer = self._ask_corrector(current, prompt, prediction, progress)
-        return correct(alpha, answer.frame, start, answer.logits)
-
-    def _ask_corrector(
-        self, current: _Current, prompt: Prompt, prediction: _Prediction, progress: Progress
-    ) -> tuple[np.ndarray, GridStart, _Prediction]:
-        """The matte that a matting head was given, as a picture (H×W uint8) and as its start, and its answer."""
-        numba_cache.prepare()
-        expert = self._matting_expert()
-        stock = prediction.stock if expert is self else self._handed_on(prediction.stock)
-        theirs = expert._image_of(current)
-        under, grid = expert._heads_frame(theirs), expert._predictor.grid
-        alpha, start = start_from(
-            prediction.frame, prediction.logits, current.rgb, under, grid, lambda done, text: progress(0.9 * done, text)
-        )
-        tensors = PromptTensors(prompt.validated(current.frame.height, current.frame.width), theirs.frame)
-        answer = expert._ask_head(theirs, tensors, stock, "matting", lambda _, text: progress(0.9, text), start)
-        return alpha, start, answer
-
-    def _handed_on(self, stock: StockAnswer) -> StockAnswer:
-        """Stock SAM's mask as a mask prompt for the bundled model's matting head."""
-        self._notes.append(
-            f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
-        )
-        return StockAnswer(stock.logits, stock.score, stock.logits)
 
     def _image_of(self, current: _Current) -> _Current:
         """An image that another engine has as the one that this engine's prompts are about."""
@@ -372,10 +327,14 @@ class Engine:
         helper = self._matting_expert()
         if helper._predictor.sama is None:
             self._notes.append(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
-            return _Prediction(stock.logits, current.frame, False, stock)
+            return _Prediction(stock.logits, current.frame, False)
+        self._notes.append(
+            f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
+        )
         theirs = helper._image_of(current)
-        tensors = PromptTensors(prompt, theirs.frame)
-        return helper._ask_head(theirs, tensors, self._handed_on(stock), "matting", progress)
+        # stock SAM's mask is the mask prompt
+        handed_on = StockAnswer(stock.logits, stock.score, stock.logits)
+        return helper._ask_head(theirs, PromptTensors(prompt, theirs.frame), handed_on, "matting", progress)
 
     def _compute(self, work: Callable[[torch.device], T]) -> T:
         """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note."""

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from sama_core.images import LOW_RES, Frame
-from sama_core.inference.matting_start import GridStart
 from sama_core.model import registry
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
-from sama_core.model.sama import MattingStart, Sama, Task, assemble
+from sama_core.model.sama import Sama, Task, assemble
 from sama_core.model.views import QUADRANTS, enlarge_input
 from sama_core.prompts import REGION_LOGIT, Prompt
 from sama_core.weights.adapter import load_adapter
@@ -115,17 +114,6 @@ class Predictor:
         """Whether local views show more than the model input does."""
         return self.sama is None or self.sama.config.fine_views
 
-    @property
-    def corrects(self) -> bool:
-        """Whether the matting head corrects a `GridStart`."""
-        return self.sama is not None and self.sama.corrects("matting")
-
-    @property
-    def grid(self) -> int:
-        """Side of the heads' maps."""
-        assert self.sama is not None, "callers look whether there are SAMA modules"
-        return self.sama.config.grid
-
     def encode(self, rgb: np.ndarray, fine: np.ndarray, views: list[int], device: torch.device) -> dict[int, Features]:
         """Encode views of a picture in one batch.
 
@@ -194,7 +182,6 @@ class Predictor:
         prompt: PromptTensors,
         stock: StockAnswer,
         device: torch.device,
-        start: GridStart | None = None,
     ) -> np.ndarray:
         """A SAMA head's answer: R×R float32 logits.
 
@@ -202,7 +189,6 @@ class Predictor:
             views: the overview and the quadrants that were encoded; the others are seen through the overview.
             fine: what `fine_picture` gave.
             stock: what stock SAM answered to this prompt.
-            start: for a matting head that corrects one (`corrects`).
         """
         sama = self.sama
         assert sama is not None, "callers look whether there are SAMA modules"
@@ -221,8 +207,5 @@ class Predictor:
             points,
             labels,
             self._fine_input(fine, device).contiguous(memory_format=torch.channels_last),
-            None
-            if start is None
-            else MattingStart(*(torch.from_numpy(part)[None, None].to(device).float() for part in start)),
         )
         return decoded.logits[0, 0].float().cpu().numpy()

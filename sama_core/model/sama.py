@@ -32,7 +32,7 @@ _SAM_TOKENS = 5
 #: photos with known alpha.
 _SHARPER, _STEEPER, _GUIDE_EPSILON = 3.0, 2.0, 1e-5
 #: A start has a logit only away from 0 and 1.
-LEAST = 0.004
+_LEAST = 0.004
 #: Stock logits are squashed before a head sees them: their size says little beyond this.
 _PRIOR_SCALE = 4.0
 
@@ -63,18 +63,6 @@ class SamaDecoded(NamedTuple):
     logits: torch.Tensor
     hidden: torch.Tensor
     image: torch.Tensor
-
-
-class MattingStart(NamedTuple):
-    """A matte that the matting head corrects (`SamaConfig.matting_start`).
-
-    Attributes:
-        alpha: B×1×R×R in 0..1.
-        open: B×1×R×R, 1 where the head may change it, else 0.
-    """
-
-    alpha: torch.Tensor
-    open: torch.Tensor
 
 
 class SamaModules(nn.Module):
@@ -204,7 +192,6 @@ class Sama(nn.Module):
         points: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         fine: torch.Tensor | None = None,
-        matting_start: MattingStart | None = None,
     ) -> SamaDecoded:
         """Answer one prompt for each picture.
 
@@ -216,7 +203,6 @@ class Sama(nn.Module):
             stock_logits: B×1×256×256, stock SAM's answer to the same prompt; needed with `residual` or `mask_prior`.
             points, labels: the prompt itself in model-input pixels; needed with `mask_prior`.
             fine: B×3×2S×2S normalised fine picture; needed with `detail_channels` or `guided_radius`.
-            matting_start: for the matting head to correct; needed for matting where the configuration says so.
         """
         hidden, image, local = self._transform(task, embedding, local, sparse, dense)
         modules, config = self.sama, self.config
@@ -234,35 +220,22 @@ class Sama(nn.Module):
         if modules.detail is not None:
             assert fine is not None
             detail = modules.detail(fine)
-        start, corrects = None, self.corrects(task)
+        start = None
         if config.residual or config.guided_radius:
             assert stock_logits is not None
             side = config.grid
             start = F.interpolate(stock_logits.float(), size=side, mode="bilinear", align_corners=False)
             if config.guided_radius:
                 assert fine is not None
-                if corrects:
-                    assert matting_start is not None
-                    guided = matting_start.alpha.float().clamp(LEAST, 1 - LEAST)
-                else:
-                    guided = follow_edges(start, fine, config.guided_radius)
+                guided = follow_edges(start, fine, config.guided_radius)
                 drawn = 2 * guided - 1
                 start = torch.logit(guided)
                 detail = drawn if detail is None else torch.cat([F.interpolate(detail, size=side), drawn], dim=1)
         head = modules.heads[task]
         logits = head(features, hidden[:, _SAM_TOKENS], prior, detail).float()
-        if corrects:
-            assert matting_start is not None
-            if config.correction_limit:
-                logits = config.correction_limit * torch.tanh(logits / config.correction_limit)
-            logits = logits * matting_start.open
         if config.residual and start is not None:
             logits = logits + start
         return SamaDecoded(logits, hidden, image)
-
-    def corrects(self, task: Task) -> bool:
-        """Whether the task's head needs a `MattingStart`."""
-        return task == "matting" and self.config.matting_start == "closed-form"
 
     def sam_logits(self, decoded: SamaDecoded) -> torch.Tensor:
         """What SAM's own mask tokens say after the adapters: B×4×256×256. An untrained SAMA gives stock SAM's masks."""
@@ -324,7 +297,7 @@ def follow_edges(logits: torch.Tensor, fine: torch.Tensor, radius: int) -> torch
     inside = F.adaptive_avg_pool2d((fine != 0).any(1, keepdim=True).float(), side).round()
     guide = F.adaptive_avg_pool2d(fine.float(), side) / 2
     filtered = guided_filter(guide, torch.sigmoid(_SHARPER * logits), inside, radius, _GUIDE_EPSILON)
-    return (_STEEPER * (filtered - 0.5) + 0.5).clamp(LEAST, 1 - LEAST)
+    return (_STEEPER * (filtered - 0.5) + 0.5).clamp(_LEAST, 1 - _LEAST)
 
 
 def assemble(overview: Features, local: dict[int, Features]) -> ViewFeatures:

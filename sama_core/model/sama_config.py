@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,6 @@ class SamaConfig:
             with a few thousand photos to learn from, heads that begin at the picture's edges get further.
         mask_prior: the heads also see stock SAM's mask and the clicks as maps (after Matting Anything's head).
         residual: the heads' logits are added to stock SAM's (HQ-SAM does so).
-        matting_start: where the matting head begins. "stock" as the segmentation head does; "closed-form" with
-            closed-form matting around the edge that the segmentation head finds, which it corrects near that edge
-            alone (after GFM's glance and focus, Li et al. 2022). Not in the paper: with no measured alphas to learn
-            from, a head that begins at stock SAM's mask takes doubt for background.
-        correction_limit: how far, in logits, a head that corrects closed-form matting may go, as a soft bound; 0 for
-            any distance. A bounded head settles what the solver left between the two; an unbounded one overrules it
-            where the decoder's features take the object to end.
         fine_views: local views are cut from the photo at twice the model's resolution; False enlarges the quadrants
             of the model input itself (the paper's words).
     """
@@ -56,17 +48,7 @@ class SamaConfig:
     guided_radius: int = 0
     mask_prior: bool = False
     residual: bool = False
-    matting_start: Literal["stock", "closed-form"] = "stock"
-    correction_limit: float = 0.0
     fine_views: bool = True
-
-    def __post_init__(self) -> None:
-        if self.matting_start not in ("stock", "closed-form"):
-            raise ValueError(f"matting_start is stock or closed-form, not {self.matting_start!r}")
-        if self.correction_limit < 0:
-            raise ValueError(f"correction_limit is 0 or more, not {self.correction_limit}")
-        if self.matting_start == "closed-form" and not (self.guided_radius and self.residual):
-            raise ValueError("a matting head that corrects closed-form matting needs guided_radius and residual")
 
     @property
     def grid(self) -> int:
@@ -87,6 +69,4 @@ LITE = SamaConfig(
     guided_radius=16,
     mask_prior=True,
     residual=True,
-    matting_start="closed-form",
-    correction_limit=1.0,
 )

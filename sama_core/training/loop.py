@@ -260,7 +260,7 @@ class Trainer:
         # a young average would remember the random start
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         state = {name: tensor for name, tensor in self.model.state_dict().items() if tensor.is_floating_point()}
-        torch._foreach_lerp_(
+        torch._foreach_lerp_(  # type: ignore[attr-defined]
             [self.ema[name] for name in state], [tensor.detach().float() for tensor in state.values()], 1 - decay
         )
 

@@ -20,11 +20,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sama_core.errors import ConfigError
-from sama_core.images import LOW_RES, Frame
-from sama_core.inference import numba_cache
-from sama_core.inference.matting_start import shown, solve
+from sama_core.images import LOW_RES
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import MattingStart, Sama, SamaModules, Task, follow_edges
+from sama_core.model.sama import Sama, SamaModules, Task, follow_edges
 from sama_core.model.views import enlarge_input
 from sama_core.training import processes
 from sama_core.training.config_file import load_config, save_config
@@ -134,8 +132,6 @@ class SamaTrainer:
         if start is not None:
             self.model.sama.load_state_dict(start)
         self.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.model.corrects("matting"):
-            numba_cache.prepare()
         self.trained = list(self.model.sama.parameters())
         self.optimizer = torch.optim.AdamW(self.trained, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.ema = {name: tensor.detach().clone() for name, tensor in self.model.sama.state_dict().items()}
@@ -278,20 +274,6 @@ class SamaTrainer:
         x = nn.functional.avg_pool2d(fine, 2)
         return x, fine if self.config.modules.fine_views else enlarge_input(x)
 
-    def _matting_start(self, samples: list[ViewSample], logits: torch.Tensor) -> MattingStart:
-        """Closed-form matting of each sample around the segmentation head's B×1×R×R logits."""
-        masks, grid = torch.sigmoid(logits[:, 0]).cpu().numpy(), logits.shape[-1]
-        starts = []
-        for sample, mask in zip(samples, masks, strict=True):
-            height, width = shown(Frame(sample.height, sample.width, len(sample.pixels)), grid)
-            picture = cv2.resize(
-                sample.pixels[: sample.height, : sample.width], (width, height), interpolation=cv2.INTER_AREA
-            )
-            starts.append(solve(picture, mask[:height, :width], grid))
-        return MattingStart(
-            *(torch.from_numpy(np.stack(part))[:, None].to(self.device).float() for part in zip(*starts, strict=True))
-        )
-
     def _prompts(self, samples: list[ViewSample]) -> tuple[list[SimulatedPrompt], np.ndarray, np.ndarray, int]:
         config, size = self.config, self.model.sam.input_size
         rng = np.random.default_rng((config.seed, 4, self.step, self.rank))
@@ -325,13 +307,7 @@ class SamaTrainer:
                 sparse, dense = sam.embed_prompts(points, labels, masks, has_mask)
                 stock = sam.decode(features.embedding, sparse, dense).logits[:, :1]
             local = model.local_tokens(features)
-            prompt = (sparse, dense, stock, points, labels, fine)
-            start = None
-            if model.corrects(task):
-                with torch.no_grad():
-                    seen = model.decode("segmentation", features.embedding, local, *prompt).logits
-                start = self._matting_start(samples, seen)
-            decoded = model.decode(task, features.embedding, local, *prompt, start)
+            decoded = model.decode(task, features.embedding, local, sparse, dense, stock, points, labels, fine)
         target = torch.from_numpy(np.stack([s.target for s in samples])).to(self.device).float().unsqueeze(1) / 255
         valid = torch.from_numpy(np.stack([s.valid for s in samples])).to(self.device).unsqueeze(1)
         drawn_by_hand = [i for i, sample in enumerate(samples) if sample.annotated]

@@ -111,10 +111,6 @@ def test_other_weights_of_the_same_model_are_refused(path):
         # without a bound the constructor would be busy for hours
         ({"config": json.dumps({"head_polish": 10**9})}, "“head_polish” makes no sense"),
         ({"config": json.dumps({**asdict(LITE), "heads": 0})}, "“heads” makes no sense"),
-        (
-            {"config": json.dumps({**asdict(LITE), "matting_start": "thin air"})},
-            "matting_start is stock or closed-form",
-        ),
         ({"config": json.dumps({**asdict(LITE), "heads": 3})}, "“heads” makes no sense"),
         ({"config": json.dumps({**asdict(LITE), "pools": [65]})}, "“pools” makes no sense"),
         ({"training": "[]"}, "is damaged"),

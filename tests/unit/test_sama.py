@@ -9,7 +9,7 @@ from torch import nn
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import EXCLUDE, INCLUDE, PAD
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import LEAST, TASKS, MattingStart, Sama, SamaModules, follow_edges
+from sama_core.model.sama import TASKS, Sama, SamaModules, follow_edges
 from sama_core.model.sama_config import LITE, SamaConfig
 from sama_core.model.views import (
     enlarge_input,
@@ -66,24 +66,16 @@ def prompt(model: Sama, batch: int = 1):
     return model.sam.embed_prompts(POINTS.expand(batch, -1, -1), LABELS.expand(batch, -1), *no_mask)
 
 
-def decode(model: Sama, task, batch: int = 1, start: MattingStart | None = None):
+def decode(model: Sama, task, batch: int = 1):
     x, fine = views(batch)
     features = model.encode(x, fine)
     sparse, dense = prompt(model, batch)
     stock = model.sam.decode(features.embedding, sparse, dense)
     local = model.local_tokens(features)
     points, labels = POINTS.expand(batch, -1, -1), LABELS.expand(batch, -1)
-    if start is None and model.corrects(task):
-        start = matting_start(batch)
     return stock, model.decode(
-        task, features.embedding, local, sparse, dense, stock.logits[:, :1], points, labels, fine, start
+        task, features.embedding, local, sparse, dense, stock.logits[:, :1], points, labels, fine
     )
-
-
-def matting_start(batch: int = 1) -> MattingStart:
-    """A ramp of alpha that may be changed in the left half."""
-    alpha = torch.linspace(0, 1, 512).expand(batch, 1, 512, 512)
-    return MattingStart(alpha, (torch.arange(512) < 256).float().expand(batch, 1, 512, 512))
 
 
 def test_quadrants_come_in_reading_order_and_go_back():
@@ -155,7 +147,7 @@ def test_a_plainly_concatenated_token_disturbs_sams_masks():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_untrained_residual_head_answers_as_stock_sam(task):
-    model = make(dataclasses.replace(LITE, guided_radius=0, matting_start="stock")).eval()
+    model = make(dataclasses.replace(LITE, guided_radius=0)).eval()
     with torch.inference_mode():
         stock, decoded = decode(model, task)
     expected = nn.functional.interpolate(stock.logits[:, :1], size=512, mode="bilinear", align_corners=False)
@@ -169,42 +161,6 @@ def test_the_bundled_heads_begin_at_stock_sams_mask_on_the_pictures_edges():
         start = nn.functional.interpolate(stock.logits[:, :1], size=512, mode="bilinear", align_corners=False)
         expected = torch.logit(follow_edges(start, views()[1], LITE.guided_radius))
     torch.testing.assert_close(decoded.logits, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_an_untrained_matting_head_answers_the_matte_it_is_to_correct():
-    start = matting_start()
-    with torch.inference_mode():
-        _, decoded = decode(make(LITE).eval(), "matting", start=start)
-    torch.testing.assert_close(torch.sigmoid(decoded.logits), start.alpha.clamp(LEAST, 1 - LEAST), atol=1e-5, rtol=1e-5)
-
-
-def test_a_matting_head_corrects_only_where_the_start_is_open():
-    model, start = make(LITE).eval(), matting_start()
-    nn.init.normal_(model.sama.heads["matting"].token_mlp[-1].weight)  # type: ignore[index, union-attr]
-    with torch.inference_mode():
-        _, decoded = decode(model, "matting", start=start)
-    moved = (torch.sigmoid(decoded.logits) - start.alpha.clamp(LEAST, 1 - LEAST)).abs() > 1e-4
-    assert moved[..., :256].any()
-    assert not moved[..., 256:].any()
-
-
-def test_a_matting_head_goes_no_further_than_its_limit():
-    """Weights of any size move the start by one logit at most, LITE's limit; without the limit by more."""
-    start = matting_start()
-    ramp = torch.logit(start.alpha.clamp(LEAST, 1 - LEAST))
-    moved = []
-    for limit in (LITE.correction_limit, 0.0):
-        model = make(dataclasses.replace(LITE, correction_limit=limit)).eval()
-        nn.init.normal_(model.sama.heads["matting"].token_mlp[-1].weight, std=9)  # type: ignore[index, union-attr]
-        with torch.inference_mode():
-            _, decoded = decode(model, "matting", start=start)
-        moved.append((decoded.logits - ramp).abs().max().item())
-    assert 0.5 < moved[0] <= 1.001 < moved[1]
-
-
-def test_correcting_needs_a_head_that_adds_to_its_start():
-    with pytest.raises(ValueError, match="residual"):
-        dataclasses.replace(LITE, residual=False)
 
 
 def test_the_start_of_the_heads_follows_the_pictures_edge_and_ignores_padding():

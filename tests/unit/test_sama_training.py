@@ -18,7 +18,6 @@ from sama_core.cli import main
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.model import registry
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import LEAST
 from sama_core.model.sama_config import LITE, SamaConfig
 from sama_core.training import processes
 from sama_core.training.config_file import load_config, save_config
@@ -165,26 +164,6 @@ def test_a_head_may_be_trained_alone(tmp_path):
     moved = {name for name, tensor in run.model.sama.state_dict().items() if not torch.equal(tensor, before[name])}
     assert {name.rsplit(".", 1)[0] for name in moved} >= {"tokens", "heads.matting.token_mlp.2"}
     assert all(name.startswith(("tokens.matting", "heads.matting.")) for name in moved), moved
-
-
-def test_a_head_that_corrects_begins_at_closed_form_matting(tmp_path):
-    """Step one answers the solver's matte of a disk, which is nearer to the truth than stock SAM's random mask."""
-    modules = dataclasses.replace(MODULES, guided_radius=4, residual=True, matting_start="closed-form")
-    run = trainer(tmp_path, dataclasses.replace(CONFIG, tasks=("matting",), modules=modules, steps=2))
-    given = []
-    decode = run.model.decode
-
-    def spy(task, *others):
-        decoded = decode(task, *others)
-        given.append((task, others[-1], decoded.logits.detach()))
-        return decoded
-
-    run.model.decode = spy  # type: ignore[method-assign]
-    run.run()
-    assert [task for task, _, _ in given] == ["segmentation", "matting"] * 2
-    start, answer = given[1][1:]
-    torch.testing.assert_close(torch.sigmoid(answer), start.alpha.clamp(LEAST, 1 - LEAST), atol=1e-5, rtol=1e-5)
-    assert start.alpha.shape == (1, 1, 256, 256)
 
 
 def train_in_one_of_two(rank: int, folder: Path, port: int) -> None:
