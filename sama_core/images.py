@@ -85,6 +85,14 @@ class Frame:
         return wide[y0 - first] * (1 - wy[:, None]) + wide[y1 - first] * wy[:, None]
 
 
+def pixels_under(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixels that …×2 (x, y) coordinates of a picture of `height` × `width` lie in: …×2 int, column and row.
+
+    The picture's right and lower edge belong to its last pixels.
+    """
+    return np.clip(np.floor(points).astype(np.intp), 0, (width - 1, height - 1))
+
+
 def _neighbours(position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     position = np.clip(position, 0, count - 1)
     lower = np.floor(position).astype(np.intp)

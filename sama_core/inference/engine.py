@@ -19,6 +19,7 @@ from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer, Progress, no_progress
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
+from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
 from sama_core.inference.matting_start import GridStart, correct, start_from
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
@@ -151,11 +152,13 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
+        prompt = prompt.validated(current.frame.height, current.frame.width)
         prediction, answer = self._predict(current, prompt, "segmentation", progress)
         began = time.perf_counter()
-        answer.alpha = select_alpha(
+        alpha = select_alpha(
             prediction.frame, prediction.logits, current.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
         )
+        answer.alpha = keep_clicks(alpha, current.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
         answer.seconds["refine"] = time.perf_counter() - began
         return answer
 
@@ -179,6 +182,7 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
+        prompt = prompt.validated(current.frame.height, current.frame.width)
         corrects = method == "head" and self._matting_expert()._predictor.corrects
         task: Task | None = "matting" if method == "head" and not corrects else "segmentation"
         if corrects and self._predictor.sama is None:
@@ -189,13 +193,14 @@ class Engine:
         end = 0.7 if decontaminate else 1.0
         part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
         if corrects:
-            answer.alpha = self._corrected(current, prompt, prediction, part)
+            alpha = self._corrected(current, prompt, prediction, part)
             answer.notes = list(dict.fromkeys(self._notes))
         elif task == "matting" and prediction.from_head:
-            answer.alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
+            alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
         else:
             numba_cache.prepare()
-            answer.alpha = matte_alpha(prediction.frame, prediction.logits, current.rgb, part)
+            alpha = matte_alpha(prediction.frame, prediction.logits, current.rgb, part)
+        answer.alpha = keep_clicks(alpha, current.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
         answer.seconds["refine"] = time.perf_counter() - began
         if decontaminate:
             began = time.perf_counter()
@@ -218,6 +223,7 @@ class Engine:
             The logits and stock SAM's estimate of its IoU.
         """
         current = self._require_image()
+        prompt = prompt.validated(current.frame.height, current.frame.width)
         if task == "matting" and self._predictor.corrects:
             prediction, answer = self._predict(current, prompt, "segmentation", no_progress)
             *_, prediction = self._ask_corrector(current, prompt, prediction, no_progress)
@@ -267,7 +273,6 @@ class Engine:
         self, current: _Current, prompt: Prompt, task: Task | None, progress: Progress
     ) -> tuple[_Prediction, Answer]:
         predictor = self._predictor
-        prompt = prompt.validated(current.frame.height, current.frame.width)
         tensors = PromptTensors(prompt, current.frame)
         began = time.perf_counter()
         progress(0.2, "Finding the object")
@@ -349,7 +354,7 @@ class Engine:
         alpha, start = start_from(
             prediction.frame, prediction.logits, current.rgb, under, grid, lambda done, text: progress(0.9 * done, text)
         )
-        tensors = PromptTensors(prompt.validated(current.frame.height, current.frame.width), theirs.frame)
+        tensors = PromptTensors(prompt, theirs.frame)
         answer = expert._ask_head(theirs, tensors, stock, "matting", lambda _, text: progress(0.9, text), start)
         return alpha, start, answer
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sama_core import Engine, Prompt
 from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt, WeightsError
@@ -282,3 +284,34 @@ def test_the_ways_down_from_a_gpu():
     ]
     assert [way.note is None for way in ways] == [True, False, False]
     assert [way.device.type for way in devices.attempts(torch.device("cpu"))] == ["cpu"]
+
+
+def contradicted(alpha, clicks):
+    height, width = alpha.shape
+    last = {(min(width - 1, int(x)), min(height - 1, int(y))): label for x, y, label in clicks}
+    return [(pixel, label) for pixel, label in last.items() if (alpha[pixel[1], pixel[0]] > 127) != bool(label)]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.floats(0, 64, width=32), st.floats(0, 48, width=32), st.integers(0, 1)), max_size=4),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_click_is_ever_contradicted(engine, clicks, seed):
+    clicks = [(32.0, 24.0, 1), *clicks]
+    engine.set_image(np.random.default_rng(seed).integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    answer = engine.select(Prompt([click[:2] for click in clicks], [click[2] for click in clicks]))
+    assert not contradicted(answer.alpha, clicks)
+
+
+@pytest.mark.parametrize("method", ["closed-form", "head"])
+@pytest.mark.parametrize("found", [-6.0, 6.0])
+def test_a_matte_contradicts_no_click_whatever_the_network_says(engine, monkeypatch, method, found):
+    photo = np.full((48, 64, 3), 90, np.uint8)
+    answer = engine._predictor.answer
+    monkeypatch.setattr(engine._predictor, "answer", lambda *args: np.full_like(answer(*args), found))
+    engine.set_image(photo)
+    clicks = [(32.5, 24.5, 1), (12.5, 24.5, 0), (36.5, 30.5, 0)]
+    alpha = engine.matte(Prompt([click[:2] for click in clicks], [1, 0, 0]), method=method).alpha
+    assert not contradicted(alpha, clicks)
+    assert alpha.min() < 30 and alpha.max() > 220

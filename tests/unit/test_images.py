@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sama_core.images import LOW_RES, Frame
+from sama_core.images import LOW_RES, Frame, pixels_under
 
 SHAPES = [(300, 451), (4000, 6000), (6000, 4000), (512, 512), (37, 1), (1, 900), (100, 70)]
 
@@ -53,3 +53,8 @@ def test_a_linear_map_is_sampled_exactly():
     y, x = np.mgrid[0:512, 0:512]
     expected = 3 * ((y + 0.5) / 2 - 0.5).clip(0, 255) + ((x + 0.5) / 2 - 0.5).clip(0, 255)
     np.testing.assert_allclose(sampled, expected, atol=1e-3)
+
+
+def test_the_pixel_under_a_click():
+    points = np.array([(0, 0), (0.99, 0.5), (1, 0.5), (10, 7), (9.99, 6.99)])
+    np.testing.assert_array_equal(pixels_under(points, 7, 10), [(0, 0), (0, 0), (1, 0), (9, 6), (9, 6)])
