@@ -13,7 +13,39 @@ from PIL import Image
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
+#: A picture is averaged over whole blocks of pixels down to so many times what is asked for, and resampled from there;
+#: Pillow's documentation says of its `reducing_gap` that from 3 on the result can hardly be told from plain resampling.
+_REDUCING_GAP = 3.0
+#: Pixels that are averaged at once: Pillow holds a copy of what it works on, and more of it in 4 bytes a pixel.
+_STRIP_PIXELS = 2**22
+
+
+class Reduced:
+    """A photo averaged over whole blocks of pixels, from which small pictures of it are made.
+
+    Going over 60 megapixels takes longer than all that follows, so it is done once for all sizes, and strip by strip.
+
+    Args:
+        rgb: H×W×3 uint8, kept by reference where it is small already.
+        side: long side of the largest picture that will be asked for.
+    """
+
+    def __init__(self, rgb: np.ndarray, side: int) -> None:
+        height, width = rgb.shape[:2]
+        factor = max(1, int(max(height, width) / side / _REDUCING_GAP))
+        self._size = width / factor, height / factor
+        self._pixels = rgb
+        if factor > 1:
+            rows = max(1, _STRIP_PIXELS // (width * factor)) * factor
+            strips = [Image.fromarray(rgb[top : top + rows]).reduce(factor) for top in range(0, height, rows)]
+            self._pixels = np.concatenate([np.asarray(strip) for strip in strips])
+
+    def shrink(self, height: int, width: int, resample: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+        """The photo at `height` × `width`, antialiased: height×width×3 uint8."""
+        picture = Image.fromarray(self._pixels)
+        box = (0, 0, *self._size)
+        return np.asarray(picture.resize((width, height), resample, box, reducing_gap=_REDUCING_GAP))
 
 
 @dataclass(frozen=True)
@@ -47,11 +79,10 @@ class Frame:
         scale = np.array([self.width / self.input_width, self.height / self.input_height], np.float32)
         return np.asarray(points, np.float32) * scale
 
-    def shrink(self, rgb: np.ndarray) -> np.ndarray:
-        """Scale H×W×3 uint8 to the model input's h×w×3 uint8, without the padding; antialiased."""
-        picture = Image.fromarray(rgb)
-        size = (self.input_width, self.input_height)
-        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    def shrink(self, rgb: np.ndarray | Reduced) -> np.ndarray:
+        """Scale the image, H×W×3 uint8, to the model input's h×w×3 uint8, without the padding; antialiased."""
+        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.size)
+        return photo.shrink(self.input_height, self.input_width)
 
     def mask_to_low_res(self, mask: np.ndarray) -> np.ndarray:
         """Coverage of an H×W bool mask on the decoder's grid: 256×256 float32 in 0..1, 0 in the padding."""
