@@ -13,7 +13,39 @@ from PIL import Image
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
+#: A picture is averaged over whole blocks of pixels down to so many times what is asked for, and resampled from there;
+#: Pillow's documentation says of its `reducing_gap` that from 3 on the result can hardly be told from plain resampling.
+_REDUCING_GAP = 3.0
+#: Pixels that are averaged at once: Pillow holds a copy of what it works on, and more of it in 4 bytes a pixel.
+_STRIP_PIXELS = 2**22
+
+
+class Reduced:
+    """A photo averaged over whole blocks of pixels, from which small pictures of it are made.
+
+    Going over 60 megapixels takes longer than all that follows, so it is done once for all sizes, and strip by strip.
+
+    Args:
+        rgb: H×W×3 uint8, kept by reference where it is small already.
+        side: long side of the largest picture that will be asked for.
+    """
+
+    def __init__(self, rgb: np.ndarray, side: int) -> None:
+        height, width = rgb.shape[:2]
+        factor = max(1, int(max(height, width) / side / _REDUCING_GAP))
+        self._size = width / factor, height / factor
+        self._pixels = rgb
+        if factor > 1:
+            rows = max(1, _STRIP_PIXELS // (width * factor)) * factor
+            strips = [Image.fromarray(rgb[top : top + rows]).reduce(factor) for top in range(0, height, rows)]
+            self._pixels = np.concatenate([np.asarray(strip) for strip in strips])
+
+    def shrink(self, height: int, width: int, resample: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+        """The photo at `height` × `width`, antialiased: height×width×3 uint8."""
+        picture = Image.fromarray(self._pixels)
+        box = (0, 0, *self._size)
+        return np.asarray(picture.resize((width, height), resample, box, reducing_gap=_REDUCING_GAP))
 
 
 @dataclass(frozen=True)
@@ -47,17 +79,25 @@ class Frame:
         scale = np.array([self.width / self.input_width, self.height / self.input_height], np.float32)
         return np.asarray(points, np.float32) * scale
 
-    def shrink(self, rgb: np.ndarray) -> np.ndarray:
-        """Scale H×W×3 uint8 to the model input's h×w×3 uint8, without the padding; antialiased."""
-        picture = Image.fromarray(rgb)
-        size = (self.input_width, self.input_height)
-        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    def shrink(self, rgb: np.ndarray | Reduced) -> np.ndarray:
+        """Scale the image, H×W×3 uint8, to the model input's h×w×3 uint8, without the padding; antialiased."""
+        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.size)
+        return photo.shrink(self.input_height, self.input_width)
+
+    def cells(self, grid: int) -> np.ndarray:
+        """Cells of a `grid` × `grid` map over the padded model input for each original pixel: (x, y) float64."""
+        sides = np.array([self.input_width / self.width, self.input_height / self.height])
+        return sides * grid / self.size
+
+    def shown(self, grid: int) -> tuple[int, int]:
+        """Rows and columns of a `grid` × `grid` map over the padded model input that show the image."""
+        scale = grid / self.size
+        return max(1, round(self.input_height * scale)), max(1, round(self.input_width * scale))
 
     def mask_to_low_res(self, mask: np.ndarray) -> np.ndarray:
         """Coverage of an H×W bool mask on the decoder's grid: 256×256 float32 in 0..1, 0 in the padding."""
         picture = Image.fromarray(mask.astype(np.uint8) * 255)
-        scale = LOW_RES / self.size
-        width, height = max(1, round(self.input_width * scale)), max(1, round(self.input_height * scale))
+        height, width = self.shown(LOW_RES)
         low = np.zeros((LOW_RES, LOW_RES), np.float32)
         small = picture.resize((width, height), Image.Resampling.BOX, reducing_gap=3.0)
         low[:height, :width] = np.asarray(small, np.float32) / 255
@@ -83,6 +123,96 @@ class Frame:
         band = grid[first:last]
         wide = band[:, x0] * (1 - wx) + band[:, x1] * wx
         return wide[y0 - first] * (1 - wy[:, None]) + wide[y1 - first] * wy[:, None]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of whole pixels in a picture: where a crop of it lies."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Index of the window's pixels in the picture."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def to_window(self, points: np.ndarray) -> np.ndarray:
+        """Map …×2 (x, y) coordinates of the picture to coordinates of the crop."""
+        return np.asarray(points, np.float32) - np.array([self.left, self.top], np.float32)
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """Inverse of `to_window`."""
+        return np.asarray(points, np.float32) + np.array([self.left, self.top], np.float32)
+
+    def holds(self, points: np.ndarray) -> np.ndarray:
+        """Which of N×2 (x, y) coordinates of the picture lie in the window: N bool."""
+        within = self.to_window(points)
+        return np.asarray(((within >= 0) & (within <= (self.width, self.height))).all(-1))
+
+    def cut_grid(self, grid: np.ndarray, frame: Frame, inner: Frame, padding: float) -> np.ndarray:
+        """Bring a decoder map of the picture to the crop's own model input.
+
+        Args:
+            grid: R×R float32 over the picture's padded model input.
+            frame: how the picture lies in it.
+            inner: how the crop lies in its own.
+            padding: what the result holds where it shows nothing.
+
+        Returns:
+            R×R float32 over the crop's padded model input.
+        """
+        count = len(grid)
+        ours, theirs = frame.cells(count), inner.cells(count)
+        across = _resampling(count, count, ours[0] / theirs[0], self.left * ours[0])
+        down = _resampling(count, count, ours[1] / theirs[1], self.top * ours[1])
+        rows, columns = inner.shown(count)
+        result = np.full_like(grid, padding)
+        result[:rows, :columns] = (down @ grid @ across.T)[:rows, :columns]
+        return result
+
+    def paste_grid(self, grid: np.ndarray, frame: Frame, cut: np.ndarray, inner: Frame) -> np.ndarray:
+        """A decoder map of the picture whose cells inside the window say what the crop's map says there.
+
+        Args:
+            grid: R×R float32 over the picture's padded model input, not changed.
+            frame: how the picture lies in it.
+            cut: R×R float32 over the crop's padded model input.
+            inner: how the crop lies in that.
+        """
+        count = len(grid)
+        ours, theirs = frame.cells(count), inner.cells(count)
+        across = _resampling(count, count, theirs[0] / ours[0], -self.left * theirs[0])
+        down = _resampling(count, count, theirs[1] / ours[1], -self.top * theirs[1])
+        centres = np.arange(count) + 0.5
+        columns = (centres >= self.left * ours[0]) & (centres < (self.left + self.width) * ours[0])
+        rows = (centres >= self.top * ours[1]) & (centres < (self.top + self.height) * ours[1])
+        return np.where(rows[:, None] & columns, down @ cut @ across.T, grid).astype(np.float32)
+
+
+def _resampling(count: int, source: int, scale: float, offset: float) -> np.ndarray:
+    """Weights that resample one axis: count × source float32, rows of sum 1; bilinear, and a mean where it shrinks.
+
+    Coordinate u of the result, in cells, is coordinate scale·u + offset of the source.
+    """
+    samples = max(1, int(np.ceil(scale)))
+    fine = (np.arange(count * samples) + 0.5) / samples * scale + offset - 0.5
+    lower, upper, weight = _neighbours(fine, source)
+    weights = np.zeros((count, source), np.float32)
+    row = np.arange(count * samples) // samples
+    np.add.at(weights, (row, lower), (1 - weight) / samples)
+    np.add.at(weights, (row, upper), weight / samples)
+    return weights
+
+
+def pixels_under(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixels that …×2 (x, y) coordinates of a picture of `height` × `width` lie in: …×2 int, column and row.
+
+    The picture's right and lower edge belong to its last pixels.
+    """
+    return np.clip(np.floor(points).astype(np.intp), 0, (width - 1, height - 1))
 
 
 def _neighbours(position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

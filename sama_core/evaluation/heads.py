@@ -56,8 +56,8 @@ class Contest:
         counts: tuple[int, ...],
         local_views: Literal["all", "reached"] = "reached",
     ) -> None:
-        # the views of a photo are encoded once for all adapters
-        cache = EmbeddingCache(None, ram_entries=QUADRANTS + 1)
+        # the views of a photo, and of the crop of a second look, are encoded once for all adapters
+        cache = EmbeddingCache(None, ram_entries=2 * (QUADRANTS + 1))
         self._engines = {
             name: Engine(model, device, cache, adapter=path, local_views=local_views) for name, path in adapters.items()
         }

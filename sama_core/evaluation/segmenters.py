@@ -40,8 +40,8 @@ class EngineSegmenter:
 
     def __init__(self, model: str, device: str, weights: Path | None = None, adapter: Path | None = None) -> None:
         self.name = f"SAMA {model}"
-        # one photo at a time: its overview and its quadrants
-        self._engine = Engine(model, device, EmbeddingCache(None, ram_entries=QUADRANTS + 1), weights, adapter)
+        # one photo at a time: its overview and its quadrants, and those of the crop of a second look
+        self._engine = Engine(model, device, EmbeddingCache(None, ram_entries=2 * (QUADRANTS + 1)), weights, adapter)
         self._logits: np.ndarray | None = None
 
     def begin(self, rgb: np.ndarray) -> None:

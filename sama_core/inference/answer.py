@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sama_core.images import Window
+
 #: Told how far the work is (0..1) and what is being done; raises `Cancelled` to stop it.
 Progress = Callable[[float, str], None]
 
@@ -27,6 +29,7 @@ class Answer:
         foreground: H×W×3 uint8 colours free of background, or None when not asked for.
         seconds: time of each step.
         device: where the network ran.
+        window: the crop that was looked at again, or None; outside of it nothing is selected but by clicks.
     """
 
     alpha: np.ndarray
@@ -36,3 +39,4 @@ class Answer:
     foreground: np.ndarray | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
+    window: Window | None = None

@@ -14,15 +14,17 @@ import torch
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
 from sama_core.image_id import image_id as name_of
-from sama_core.images import PREPROCESSING_VERSION, Frame
+from sama_core.images import PREPROCESSING_VERSION, Frame, Window
 from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer, Progress, no_progress
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
+from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
+from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
+from sama_core.inference.second_look import finds_something, prompt_within, window_for
 from sama_core.inference.upsampling import head_matte, select_alpha
-from sama_core.model.backbones.base import Features
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
@@ -36,21 +38,21 @@ MatteMethod = Literal["head", "closed-form"]
 STAND_IN = "lite"
 
 
-class _Current:
-    """The image that prompts are about."""
+class _Question(NamedTuple):
+    """What a network is asked: a validated prompt in pixels of a picture, the photo or a crop of it."""
 
-    def __init__(self, rgb: np.ndarray, name: str, frame: Frame, fine_frame: Frame) -> None:
-        self.rgb, self.name, self.frame, self.fine_frame = rgb, name, frame, fine_frame
-        self.views: dict[int, Features] = {}
-        self.fine: np.ndarray | None = None
+    picture: Picture
+    prompt: Prompt
 
 
 class _Prediction(NamedTuple):
-    """A network's answer: R×R float32 logits, the frame they lie in, and whether a head of SAMA gave them."""
+    """A network's answer: R×R float32 logits, the frame they lie in, whether a head of SAMA gave them, and what was
+    asked."""
 
     logits: np.ndarray
     frame: Frame
     from_head: bool
+    asked: _Question
 
 
 class Engine:
@@ -63,6 +65,7 @@ class Engine:
         weights: a weight file to use instead of the model's own.
         adapter: a SAMA adapter file to use instead of the model's own.
         local_views: "reached" encodes the quadrants that the object reaches, "all" encodes all four.
+        second_look: whether a small object is looked at again in a crop of the photo (`second_look`).
 
     Raises:
         UnknownModel, WeightsError, DeviceError.
@@ -76,19 +79,21 @@ class Engine:
         weights: Path | None = None,
         adapter: Path | None = None,
         local_views: Literal["reached", "all"] = "reached",
+        second_look: bool = True,
     ) -> None:
         self._device = devices.choose(device)
         self.model_name = model
         self._predictor = Predictor(model, weights, adapter)
         self._predictor.to(self._device)
         self._local_views = local_views
+        self._second_look = second_look
         self._cache = EmbeddingCache(paths.cache_dir() / "embeddings") if cache is None else cache
-        self._current: _Current | None = None
+        self._current: Picture | None = None
         self._notes: list[str] = []
         self._encode_seconds = 0.0
         self._used = self._device
         self._matting_stand_in: Engine | None = None
-        #: how many images the network has encoded; cache hits do not count
+        #: how many images the network has encoded; cache hits and crops do not count
         self.encodes = 0
 
     @property
@@ -131,8 +136,7 @@ class Engine:
         self._notes, self._encode_seconds = [], 0.0
         if self._current is None or name != self._current.name:
             began = time.perf_counter()
-            size = rgb.shape[:2]
-            current = _Current(rgb, name, self._predictor.frame(*size), self._predictor.fine_frame(*size))
+            current = Picture(rgb, name, self._predictor)
             self._look(current, [OVERVIEW], lambda: progress(0.0, "Looking at the picture"))
             self._current = current
             self._encode_seconds = time.perf_counter() - began
@@ -148,11 +152,14 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
-        prediction, answer = self._predict(current, prompt, "segmentation", progress)
+        prompt = prompt.validated(current.frame.height, current.frame.width)
+        prediction, answer = self._predict(current, prompt, "segmentation", progress, self._second_look)
         began = time.perf_counter()
-        answer.alpha = select_alpha(
-            prediction.frame, prediction.logits, current.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
+        picture = prediction.asked.picture
+        alpha = select_alpha(
+            prediction.frame, prediction.logits, picture.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
         )
+        answer.alpha = self._finished(alpha, picture, current, prompt)
         answer.seconds["refine"] = time.perf_counter() - began
         return answer
 
@@ -176,17 +183,20 @@ class Engine:
             InvalidPrompt, DeviceError, Cancelled.
         """
         current = self._require_image()
+        prompt = prompt.validated(current.frame.height, current.frame.width)
         task: Task = "matting" if method == "head" else "segmentation"
-        prediction, answer = self._predict(current, prompt, task, progress)
+        prediction, answer = self._predict(current, prompt, task, progress, self._second_look)
         began = time.perf_counter()
+        picture = prediction.asked.picture
         progress(0.3, "Preparing the matte")
         end = 0.7 if decontaminate else 1.0
         part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
         if task == "matting" and prediction.from_head:
-            answer.alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
+            alpha = head_matte(prediction.frame, prediction.logits, picture.rgb, part)
         else:
             numba_cache.prepare()
-            answer.alpha = matte_alpha(prediction.frame, prediction.logits, current.rgb, part)
+            alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, part)
+        answer.alpha = self._finished(alpha, picture, current, prompt)
         answer.seconds["refine"] = time.perf_counter() - began
         if decontaminate:
             began = time.perf_counter()
@@ -200,7 +210,7 @@ class Engine:
         return answer
 
     def predict_logits(self, prompt: Prompt, task: Task | None = None) -> tuple[np.ndarray, float]:
-        """A network's answer before it meets the photo's resolution (for evaluation).
+        """A network's answer before it meets the photo's resolution, without a second look (for evaluation).
 
         Args:
             task: whose head answers, R×R float32 logits; None is stock SAM, 256×256.
@@ -209,15 +219,22 @@ class Engine:
             The logits and stock SAM's estimate of its IoU.
         """
         current = self._require_image()
+        prompt = prompt.validated(current.frame.height, current.frame.width)
         prediction, answer = self._predict(current, prompt, task, no_progress)
         return prediction.logits, answer.score
 
-    def _require_image(self) -> _Current:
+    def _require_image(self) -> Picture:
         if self._current is None:
             raise InvalidImage("No picture has been given yet. Call set_image first.")
         return self._current
 
-    def _look(self, current: _Current, views: list[int], announce: Callable[[], None]) -> None:
+    @staticmethod
+    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt) -> np.ndarray:
+        """An answer about a picture as one about the photo that contradicts no click."""
+        whole = picture.uncrop(alpha, photo)
+        return keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+
+    def _look(self, current: Picture, views: list[int], announce: Callable[[], None]) -> None:
         """Make sure that these views of the image are encoded, from the caches where they are there."""
         predictor = self._predictor
         keys = {
@@ -237,75 +254,82 @@ class Engine:
         if not missing:
             return
         announce()
-        fine = self._fine(current)
+        small, fine = current.small, current.fine
         for group in [missing] if self._used.type != "cpu" else [[view] for view in missing]:
-            encoded = self._compute(lambda device, group=group: predictor.encode(current.rgb, fine, group, device))
+            encoded = self._compute(lambda device, group=group: predictor.encode(small, fine, group, device))
             for view, features in encoded.items():
                 current.views[view] = to_cpu(features)
                 self._cache.put(keys[view], current.views[view])
-        self.encodes += OVERVIEW in missing
-
-    def _fine(self, current: _Current) -> np.ndarray:
-        if current.fine is None:
-            current.fine = self._predictor.fine_picture(current.rgb)
-        return current.fine
+        self.encodes += OVERVIEW in missing and current.window is None
 
     def _predict(
-        self, current: _Current, prompt: Prompt, task: Task | None, progress: Progress
+        self, current: Picture, prompt: Prompt, task: Task | None, progress: Progress, twice: bool = False
     ) -> tuple[_Prediction, Answer]:
         predictor = self._predictor
-        prompt = prompt.validated(current.frame.height, current.frame.width)
-        tensors = PromptTensors(prompt, current.frame)
-        began = time.perf_counter()
+        began, encoding = time.perf_counter(), self._encode_seconds
         progress(0.2, "Finding the object")
-        stock = self._compute(lambda device: predictor.stock(current.views[OVERVIEW], tensors, device))
+        asked = _Question(current, prompt)
+        stock = self._ask_stock(asked)
+        low_res = stock.logits
+        window = window_for(low_res, current.frame, prompt) if twice else None
+        if window is not None:
+            closer, again = self._look_again(asked, stock, window, progress)
+            if finds_something(again.logits, closer.picture.frame):
+                low_res = window.paste_grid(low_res, current.frame, again.logits, closer.picture.frame)
+                asked, stock = closer, again
         if task is None:
-            prediction = _Prediction(stock.logits, current.frame, False)
+            prediction = _Prediction(stock.logits, asked.picture.frame, False, asked)
         elif predictor.sama is not None:
-            prediction = self._ask_head(current, tensors, stock, task, progress)
+            prediction = self._ask_head(asked, stock, task, progress)
         elif task == "matting":
-            prediction = self._borrow_matting_head(current, prompt, stock, progress)
+            prediction = self._borrow_matting_head(asked, stock, progress)
         else:
             self._notes.append(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
-            prediction = _Prediction(stock.logits, current.frame, False)
-        if not self._finds_something(prediction):
+            prediction = _Prediction(stock.logits, asked.picture.frame, False, asked)
+        if not finds_something(prediction.logits, prediction.frame):
             self._notes.append(
                 "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
             )
         return prediction, Answer(
             alpha=np.empty((0, 0), np.uint8),
             score=stock.score,
-            low_res_logits=stock.logits,
+            low_res_logits=low_res,
             notes=list(dict.fromkeys(self._notes)),
-            seconds={"encode": self._encode_seconds, "decode": time.perf_counter() - began},
+            seconds={
+                "encode": self._encode_seconds,
+                # without the encoding of local views and of a crop, which happens in between
+                "decode": time.perf_counter() - began - (self._encode_seconds - encoding),
+            },
             device=self.device,
+            window=asked.picture.window,
         )
 
-    @staticmethod
-    def _finds_something(prediction: _Prediction) -> bool:
-        frame, logits = prediction.frame, prediction.logits
-        rows, columns = (
-            max(1, round(side * len(logits) / frame.size)) for side in (frame.input_height, frame.input_width)
-        )
-        return bool((logits[:rows, :columns] > 0).any())
+    def _ask_stock(self, asked: _Question) -> StockAnswer:
+        tensors = PromptTensors(asked.prompt, asked.picture.frame)
+        return self._compute(lambda device: self._predictor.stock(asked.picture.views[OVERVIEW], tensors, device))
 
-    def _ask_head(
-        self,
-        current: _Current,
-        prompt: PromptTensors,
-        stock: StockAnswer,
-        task: Task,
-        progress: Progress,
-    ) -> _Prediction:
-        predictor = self._predictor
+    def _look_again(
+        self, asked: _Question, first: StockAnswer, window: Window, progress: Progress
+    ) -> tuple[_Question, StockAnswer]:
+        """The same question about a crop, and stock SAM's answer to it."""
+        photo, prompt = asked
+        crop = photo.crop(window)
+        began = time.perf_counter()
+        self._look(crop, [OVERVIEW], lambda: progress(0.22, "Looking closer"))
+        self._encode_seconds += time.perf_counter() - began
+        closer = _Question(crop, prompt_within(prompt, first.logits, photo.frame, window, crop.frame))
+        return closer, self._ask_stock(closer)
+
+    def _ask_head(self, asked: _Question, stock: StockAnswer, task: Task, progress: Progress) -> _Prediction:
+        predictor, picture = self._predictor, asked.picture
         reached = list(range(QUADRANTS)) if self._local_views == "all" else predictor.quadrants(stock.logits)
         began = time.perf_counter()
-        self._look(current, reached, lambda: progress(0.25, "Looking closer"))
+        self._look(picture, reached, lambda: progress(0.25, "Looking closer"))
         self._encode_seconds += time.perf_counter() - began
-        fine = self._fine(current)
-        views = {view: current.views[view] for view in [OVERVIEW, *reached]}
-        logits = self._compute(lambda device: predictor.answer(task, views, fine, prompt, stock, device))
-        return _Prediction(logits, current.fine_frame if predictor.fine_views else current.frame, True)
+        views = {view: picture.views[view] for view in [OVERVIEW, *reached]}
+        tensors = PromptTensors(asked.prompt, picture.frame)
+        logits = self._compute(lambda device: predictor.answer(task, views, picture.fine, tensors, stock, device))
+        return _Prediction(logits, picture.shown, True, asked)
 
     def _matting_expert(self) -> Engine:
         """The engine whose matting head answers: the bundled model's when this one has none."""
@@ -315,26 +339,27 @@ class Engine:
             self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
         return self._matting_stand_in
 
-    def _image_of(self, current: _Current) -> _Current:
-        """An image that another engine has as the one that this engine's prompts are about."""
-        if self._current is not current:
-            self.set_image(current.rgb, image_id=current.name)
+    def _same_picture(self, picture: Picture) -> Picture:
+        """A picture that another engine has as one that this engine's network has looked at."""
+        if picture.seen_by(self._predictor):
+            return picture
+        if self._current is None or self._current.name != picture.name:
+            self.set_image(picture.rgb, image_id=picture.name)
         return self._require_image()
 
-    def _borrow_matting_head(
-        self, current: _Current, prompt: Prompt, stock: StockAnswer, progress: Progress
-    ) -> _Prediction:
+    def _borrow_matting_head(self, asked: _Question, stock: StockAnswer, progress: Progress) -> _Prediction:
         helper = self._matting_expert()
         if helper._predictor.sama is None:
             self._notes.append(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
-            return _Prediction(stock.logits, current.frame, False)
+            return _Prediction(stock.logits, asked.picture.frame, False, asked)
         self._notes.append(
             f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
         )
-        theirs = helper._image_of(current)
+        theirs = _Question(helper._same_picture(asked.picture), asked.prompt)
         # stock SAM's mask is the mask prompt
         handed_on = StockAnswer(stock.logits, stock.score, stock.logits)
-        return helper._ask_head(theirs, PromptTensors(prompt, theirs.frame), handed_on, "matting", progress)
+        answer = helper._ask_head(theirs, handed_on, "matting", progress)
+        return answer._replace(asked=asked)
 
     def _compute(self, work: Callable[[torch.device], T]) -> T:
         """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note."""

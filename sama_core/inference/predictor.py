@@ -100,33 +100,29 @@ class Predictor:
         """How a picture lies in the model input."""
         return Frame(height, width, self.sam.input_size)
 
-    def fine_frame(self, height: int, width: int) -> Frame:
-        """How a picture lies in the fine picture, at twice the model's resolution."""
-        return Frame(height, width, 2 * self.sam.input_size)
-
-    def fine_picture(self, rgb: np.ndarray) -> np.ndarray:
-        """What of H×W×3 uint8 the local views and the heads see: h×w×3 uint8, without padding."""
-        fine = self.fine_frame if self.fine_views else self.frame
-        return fine(*rgb.shape[:2]).shrink(rgb)
+    def shows(self, height: int, width: int) -> Frame:
+        """How a picture lies in what local views and heads see: at twice the model's resolution, or at its own."""
+        return Frame(height, width, self.sam.input_size * (2 if self.fine_views else 1))
 
     @property
     def fine_views(self) -> bool:
         """Whether local views show more than the model input does."""
         return self.sama is None or self.sama.config.fine_views
 
-    def encode(self, rgb: np.ndarray, fine: np.ndarray, views: list[int], device: torch.device) -> dict[int, Features]:
+    def encode(
+        self, small: np.ndarray, fine: np.ndarray, views: list[int], device: torch.device
+    ) -> dict[int, Features]:
         """Encode views of a picture in one batch.
 
         Args:
-            rgb: H×W×3 uint8.
-            fine: what `fine_picture` gave.
+            small: h×w×3 uint8, the picture in its `frame`, without padding.
+            fine: the picture as it `shows`, without padding.
             views: OVERVIEW, or quadrants 0-3.
         """
         size = self.sam.input_size
         inputs = []
         if OVERVIEW in views:
-            small = self._tensor(self.frame(*rgb.shape[:2]).shrink(rgb), device)
-            inputs.append(self.sam.normalise(small))
+            inputs.append(self.sam.normalise(self._tensor(small, device)))
         padded = None
         for view in views:
             if view != OVERVIEW:
@@ -187,7 +183,7 @@ class Predictor:
 
         Args:
             views: the overview and the quadrants that were encoded; the others are seen through the overview.
-            fine: what `fine_picture` gave.
+            fine: the picture as it `shows`, without padding.
             stock: what stock SAM answered to this prompt.
         """
         sama = self.sama

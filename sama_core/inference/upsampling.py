@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from sama_core.images import Frame
+from sama_core.images import Frame, Reduced
 from sama_core.inference.answer import Progress, no_progress
 
 #: Rows handled at once: memory is bounded by the band, not by the picture.
@@ -141,7 +141,7 @@ def shrink(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale H×W×3 uint8 down to `height` × `width`, antialiased."""
     if rgb.shape[:2] == (height, width):
         return rgb
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX, reducing_gap=3.0))
+    return Reduced(rgb, max(height, width)).shrink(height, width, Image.Resampling.BOX)
 
 
 def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:

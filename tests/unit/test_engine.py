@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sama_core import Engine, Prompt
 from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt, WeightsError
+from sama_core.images import Window
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
+from sama_core.inference.second_look import window_for
 from sama_core.model import registry
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
@@ -282,3 +286,129 @@ def test_the_ways_down_from_a_gpu():
     ]
     assert [way.note is None for way in ways] == [True, False, False]
     assert [way.device.type for way in devices.attempts(torch.device("cpu"))] == ["cpu"]
+
+
+def contradicted(alpha, clicks):
+    height, width = alpha.shape
+    last = {(min(width - 1, int(x)), min(height - 1, int(y))): label for x, y, label in clicks}
+    return [(pixel, label) for pixel, label in last.items() if (alpha[pixel[1], pixel[0]] > 127) != bool(label)]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.floats(0, 64, width=32), st.floats(0, 48, width=32), st.integers(0, 1)), max_size=4),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_click_is_ever_contradicted(engine, clicks, seed):
+    clicks = [(32.0, 24.0, 1), *clicks]
+    engine.set_image(np.random.default_rng(seed).integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    answer = engine.select(Prompt([click[:2] for click in clicks], [click[2] for click in clicks]))
+    assert not contradicted(answer.alpha, clicks)
+
+
+@pytest.mark.parametrize("method", ["closed-form", "head"])
+@pytest.mark.parametrize("found", [-6.0, 6.0])
+def test_a_matte_contradicts_no_click_whatever_the_network_says(engine, monkeypatch, method, found):
+    photo = np.full((48, 64, 3), 90, np.uint8)
+    answer = engine._predictor.answer
+    monkeypatch.setattr(engine._predictor, "answer", lambda *args: np.full_like(answer(*args), found))
+    engine.set_image(photo)
+    clicks = [(32.5, 24.5, 1), (12.5, 24.5, 0), (36.5, 30.5, 0)]
+    alpha = engine.matte(Prompt([click[:2] for click in clicks], [1, 0, 0]), method=method).alpha
+    assert not contradicted(alpha, clicks)
+    assert alpha.min() < 30 and alpha.max() > 220
+
+
+@pytest.fixture
+def small_thing(engine, monkeypatch):
+    """Stock SAM's first answer is a small thing; records prompts, encoded views and the windows looked at again."""
+    asked, encoded, windows = [], [], []
+    stock, encode = engine._predictor.stock, engine._predictor.encode
+
+    def pretended(features, prompt, device):
+        answer = stock(features, prompt, device)
+        asked.append(prompt)
+        if len(asked) % 2:
+            logits = np.full((256, 256), -6, np.float32)
+            logits[30:60, 180:204] = 6
+            return answer._replace(logits=logits)
+        return answer
+
+    def counted(small, fine, views, device):
+        encoded.extend((len(windows), view) for view in views)
+        return encode(small, fine, views, device)
+
+    def noted(*args):
+        windows.append(window_for(*args))
+        return windows[-1]
+
+    monkeypatch.setattr(engine._predictor, "stock", pretended)
+    monkeypatch.setattr(engine._predictor, "encode", counted)
+    monkeypatch.setattr("sama_core.inference.engine.window_for", noted)
+    return asked, encoded, windows
+
+
+@pytest.fixture(scope="module")
+def large_photo():
+    return np.random.default_rng(5).integers(0, 255, (480, 800, 3)).astype(np.uint8)
+
+
+def lies_within(alpha, window):
+    outside = alpha.copy()
+    outside[window.place] = 0
+    return alpha.any() and not outside.any()
+
+
+def test_a_small_thing_is_looked_at_again_in_a_crop(engine, large_photo, small_thing):
+    asked, encoded, windows = small_thing
+    texts = []
+    engine.set_image(large_photo)
+    answer = engine.select(Prompt([(600, 140)], [1]), lambda _, text: texts.append(text))
+    (window,) = windows
+    assert "Looking closer" in texts
+    assert max(window.height, window.width) < 300 and window.holds(np.array([(600, 140)])).all()
+    # of the photo the global view alone, of the crop also local ones
+    assert encoded[:2] == [(0, -1), (1, -1)] and all(after == 1 and view >= 0 for after, view in encoded[2:])
+    first, second = asked
+    assert second.answered and not first.answered
+    assert second.points[0] == pytest.approx(np.array([256, 256]), abs=80)
+    assert answer.alpha.shape == (480, 800) and lies_within(answer.alpha, window)
+    # the logits handed back are the whole photo's: the first answer's outside of the crop, other ones inside
+    changed = ~np.isin(answer.low_res_logits, (-6, 6))
+    assert changed[40:50, 185:200].all() and not changed[100:].any() and not changed[:, :100].any()
+
+
+def test_the_next_click_finds_the_crop_encoded(engine, large_photo, small_thing):
+    _, encoded, windows = small_thing
+    engine.set_image(large_photo)
+    first = engine.select(Prompt([(600, 140)], [1]))
+    engine.select(Prompt([(600, 140), (590, 150)], [1, 0], low_res_logits=first.low_res_logits))
+    engine.matte(Prompt([(600, 140), (590, 150)], [1, 0]))
+    assert len(windows) == 3 and len(set(windows)) == 1
+    assert [view for _, view in encoded].count(-1) == 2
+    assert engine.encodes == 1
+
+
+def test_without_a_second_look_the_answer_is_about_the_whole_photo(weights, adapter, large_photo, monkeypatch):
+    engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights, adapter=adapter, second_look=False)
+    monkeypatch.setattr("sama_core.inference.engine.window_for", lambda *_: pytest.fail("asked for a crop"))
+    engine.set_image(large_photo)
+    engine.select(Prompt([(600, 140)], [1]))
+
+
+@pytest.mark.parametrize("method", ["closed-form", "head"])
+def test_a_matte_of_a_small_thing_lies_in_its_crop(engine, large_photo, small_thing, method, monkeypatch):
+    y, x = np.mgrid[:512, :512]
+    disk = (8 - np.hypot(y - 250, x - 250) / 12).astype(np.float32)
+    monkeypatch.setattr(engine._predictor, "answer", lambda *_: disk)
+    engine.set_image(large_photo)
+    alpha = engine.matte(Prompt([(600, 140)], [1]), method=method).alpha
+    assert alpha.shape == (480, 800) and lies_within(alpha, small_thing[2][0])
+
+
+def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monkeypatch):
+    engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
+    window = Window(120, 580, 48, 64)
+    monkeypatch.setattr("sama_core.inference.engine.window_for", lambda *_: window)
+    engine.set_image(large_photo)
+    assert lies_within(engine.matte(Prompt([(600, 140)], [1]), method="head").alpha, window)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from sama_core.images import LOW_RES, Frame
+from sama_core.images import LOW_RES, Frame, Reduced, pixels_under
 
 SHAPES = [(300, 451), (4000, 6000), (6000, 4000), (512, 512), (37, 1), (1, 900), (100, 70)]
 
@@ -53,3 +54,26 @@ def test_a_linear_map_is_sampled_exactly():
     y, x = np.mgrid[0:512, 0:512]
     expected = 3 * ((y + 0.5) / 2 - 0.5).clip(0, 255) + ((x + 0.5) / 2 - 0.5).clip(0, 255)
     np.testing.assert_allclose(sampled, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(700, 1000, 100), (911, 3007, 101), (2000, 3, 64), (90, 120, 512)]
+)
+def test_a_photo_reduced_in_strips_gives_what_pillow_gives_at_once(height, width, side, monkeypatch):
+    monkeypatch.setattr("sama_core.images._STRIP_PIXELS", 20_000)
+    rgb = np.random.default_rng(3).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    frame = Frame(height, width, side)
+    rows, columns = frame.input_height, frame.input_width
+    ours = Reduced(rgb, side).shrink(rows, columns)
+    plain = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    difference = np.abs(ours.astype(int) - np.asarray(plain))
+    assert difference.max() <= 3 and difference.mean() < 1.5
+    # from the same reduced photo, a smaller picture yet
+    rows, columns = max(1, rows // 2), max(1, columns // 2)
+    again = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BILINEAR)
+    assert np.abs(Reduced(rgb, side).shrink(rows, columns).astype(int) - np.asarray(again)).mean() < 4
+
+
+def test_the_pixel_under_a_click():
+    points = np.array([(0, 0), (0.99, 0.5), (1, 0.5), (10, 7), (9.99, 6.99)])
+    np.testing.assert_array_equal(pixels_under(points, 7, 10), [(0, 0), (0, 0), (1, 0), (9, 6), (9, 6)])

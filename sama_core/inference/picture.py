@@ -1,0 +1,73 @@
+"""A picture as an engine holds it: its pixels, where it lies in the networks' inputs, and what is encoded of it."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from sama_core.images import Reduced, Window
+from sama_core.inference.predictor import Predictor
+from sama_core.model.backbones.base import Features
+
+
+class Picture:
+    """A photo, or a crop of one that is looked at like a photo of its own.
+
+    Args:
+        rgb: H×W×3 uint8, kept by reference.
+        name: under which embeddings are kept.
+        predictor: the network that looks at it.
+        window: where it lies in the photo, if it is a crop.
+
+    Attributes:
+        frame: how it lies in the model input.
+        shown: how it lies in what the local views and the heads see.
+        views: what is encoded, by number of the view.
+    """
+
+    def __init__(self, rgb: np.ndarray, name: str, predictor: Predictor, window: Window | None = None) -> None:
+        self.rgb, self.name, self.window = rgb, name, window
+        self.frame = predictor.frame(*rgb.shape[:2])
+        self.shown = predictor.shows(*rgb.shape[:2])
+        self.views: dict[int, Features] = {}
+        self._predictor = predictor
+        self._crop: Picture | None = None
+
+    def seen_by(self, predictor: Predictor) -> bool:
+        """Whether this is the network whose views these are."""
+        return self._predictor is predictor
+
+    @functools.cached_property
+    def small(self) -> np.ndarray:
+        """The model input: h×w×3 uint8, without padding."""
+        return self.frame.shrink(self._reduced)
+
+    @functools.cached_property
+    def fine(self) -> np.ndarray:
+        """What the local views and the heads see: h×w×3 uint8, without padding."""
+        return self.shown.shrink(self._reduced)
+
+    @functools.cached_property
+    def _reduced(self) -> Reduced:
+        return Reduced(self.rgb, self.shown.size)
+
+    def crop(self, window: Window) -> Picture:
+        """A crop as a picture of its own; the last one is kept, for the next click is likely to be about it."""
+        if self._crop is None or self._crop.window != window:
+            name = f"{self.name}@{window.left},{window.top},{window.width}x{window.height}"
+            self._crop = Picture(self.rgb[window.place], name, self._predictor, window)
+        return self._crop
+
+    def uncrop(self, alpha: np.ndarray, photo: Picture) -> np.ndarray:
+        """An answer about this picture as an answer about the photo: outside of a crop nothing is selected.
+
+        Args:
+            alpha: uint8 of this picture's size.
+            photo: what this picture is a crop of, or itself.
+        """
+        if self.window is None:
+            return alpha
+        whole = np.zeros(photo.rgb.shape[:2], np.uint8)
+        whole[self.window.place] = alpha
+        return whole
