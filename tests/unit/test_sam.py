@@ -89,3 +89,21 @@ def test_clicks_and_boxes_are_drawn_where_they_are():
 
 def test_padding_draws_nothing():
     assert draw(torch.zeros(2, 3, 2), torch.full((2, 3), PAD)).abs().max() == 0
+
+
+def test_an_untrained_mixer_changes_nothing_and_a_trained_one_reaches_across_the_picture():
+    from sama_core.model.prompt_mixer import PromptMixer
+
+    torch.manual_seed(0)
+    mixer = PromptMixer().eval()
+    image = torch.randn(1, 256, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(mixer(image), image)
+        for block in mixer.blocks:
+            torch.nn.init.normal_(block[-1].weight, std=0.1)  # type: ignore[index]
+        prompted = image.clone()
+        prompted[0, :, 32, 32] += torch.randn(256)
+        moved = (mixer(prompted) - mixer(image)).abs().amax(1)[0] > 1e-6
+    assert moved[32, 20]
+    assert moved[18, 32]
+    assert not moved[0, 0], "fifteen cells in each direction, no further"

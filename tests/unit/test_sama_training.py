@@ -25,7 +25,7 @@ from sama_core.training.external import DataSet
 from sama_core.training.sama_config import MattingMix, OwnData, OwnSet, SamaTrainConfig
 from sama_core.training.sama_data import open_sources
 from sama_core.training.sama_export import export_run, start_from
-from sama_core.training.sama_loop import Provenance, SamaTrainer
+from sama_core.training.sama_loop import Provenance, SamaTrainer, _to_edges
 from sama_core.training.samples import MATTING_MIX, ViewSample
 from sama_core.weights.adapter import load_adapter
 
@@ -164,6 +164,19 @@ def test_a_head_may_be_trained_alone(tmp_path):
     moved = {name for name, tensor in run.model.sama.state_dict().items() if not torch.equal(tensor, before[name])}
     assert {name.rsplit(".", 1)[0] for name in moved} >= {"tokens", "heads.matting.token_mlp.2"}
     assert all(name.startswith(("tokens.matting", "heads.matting.")) for name in moved), moved
+
+
+def test_annotated_masks_become_alphas_at_the_pictures_edges():
+    """A mask drawn two pixels off is pulled to the edge of the picture; far from it nothing is in doubt."""
+    fine = torch.full((1, 3, 1024, 1024), -0.5)
+    fine[..., 600:] = 0.5
+    mask = torch.zeros(1, 1, 512, 512)
+    mask[..., 302:] = 1
+    alpha = _to_edges(mask, fine)
+    assert alpha[..., 300:].min() > 0.5
+    assert alpha[..., :300].max() < 0.1
+    assert alpha[..., 330:].min() == 1
+    assert alpha[..., :270].max() == 0
 
 
 def train_in_one_of_two(rank: int, folder: Path, port: int) -> None:
@@ -323,7 +336,7 @@ def test_sets_of_ones_own_are_drawn_by_their_shares(own):
     photos = sources["segmentation"]._entries  # type: ignore[attr-defined]
     assert sum(entry.set_name == "one" for entry in photos) / len(photos) == pytest.approx(0.75, abs=0.01)
     matting = sources["matting"]
-    assert dict(zip(matting._kinds, matting._shares, strict=True)) == {"drawn": 1, "drawn_blob": 0}  # type: ignore[attr-defined]
+    assert dict(zip(matting._kinds, matting._shares, strict=True)) == {"drawn": 1, "drawn_blob": 0, "annotated": 0}  # type: ignore[attr-defined]
 
 
 def test_the_default_mix_is_the_sources_own():
@@ -360,12 +373,12 @@ def test_the_command_line_trains_resumes_and_exports(own, tmp_path, capsys):
     assert "segmentation: 3 targets of three train" in capsys.readouterr().out
     assert load_config(run / "config.toml", SamaTrainConfig) == config
     about = registry.info("lite")
-    assert load_adapter(adapter, 40, "lite", about.sha256)[1].training["data"][1]["targets"] == 3
+    assert load_adapter(adapter, 48, "lite", about.sha256)[1].training["data"][1]["targets"] == 3
     save_config(dataclasses.replace(config, steps=2), recipe)
     assert main(command) == 0
     assert "Step 1 of 2" in capsys.readouterr().out
     assert main(["train", "export", "--run", str(run), "--out", str(adapter)]) == 0
-    assert load_adapter(adapter, 40, "lite", about.sha256)[1].training["steps"] == 2
+    assert load_adapter(adapter, 48, "lite", about.sha256)[1].training["steps"] == 2
     save_config(dataclasses.replace(config, seed=9), recipe)
     assert main(command) != 0
     assert "another recipe: seed differ" in capsys.readouterr().err
