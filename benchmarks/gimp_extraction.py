@@ -19,8 +19,6 @@ _PATIENCE = 300
 
 _OPEN = """
 import time
-for image in Gimp.get_images():
-    image.delete()
 image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path({photo!r}))
 layer = image.get_layers()[0]
 width, height = image.get_width(), image.get_height()
@@ -38,9 +36,9 @@ trimap.update(0, 0, width, height)
 """
 _GLOBAL = """
 began = time.perf_counter()
-done = layer.foreground_extract(Gimp.ForegroundExtractMode.MATTING, trimap)
+layer.foreground_extract(Gimp.ForegroundExtractMode.MATTING, trimap)
 seconds = time.perf_counter() - began
-error = pdb.get_last_error()
+done, error = pdb.get_last_status() == Gimp.PDBStatusType.SUCCESS, pdb.get_last_error()
 matte = image.get_selection()
 """
 _LEVIN = """
@@ -54,16 +52,16 @@ extraction.set_aux_input("aux", trimap)
 extraction.set_blend_mode(Gimp.LayerMode.REPLACE)
 extraction.update()
 began = time.perf_counter()
-done = matte.merge_filter(extraction)
+matte.merge_filter(extraction)
 seconds = time.perf_counter() - began
-error = pdb.get_last_error()
+done, error = pdb.get_last_status() == Gimp.PDBStatusType.SUCCESS, pdb.get_last_error()
 """
 _READ = """
 with open({alpha!r}, "wb") as file:
     file.write(matte.get_buffer().get(whole, 1.0, "Y u8", Gegl.AbyssPolicy.NONE))
 if isinstance(matte, Gimp.Layer):
     image.remove_layer(matte)
-print(json.dumps([bool(done), error, seconds]))
+print(json.dumps([done, error, seconds]))
 """
 
 
@@ -71,23 +69,32 @@ class ForegroundExtraction:
     """One photo in a running GIMP, matted from one trimap after the other.
 
     Args:
-        session: the running GIMP; images that it holds are deleted.
+        session: the running GIMP; `image`, `layer` and a few more of its global names are taken.
     """
 
     def __init__(self, session: GimpSession, engine: Engine) -> None:
         self._session, self._engine = session, engine
         self._size = (0, 0)
+        self._open = False
 
     def begin(self, rgb: np.ndarray) -> None:
-        """Open the photo, H×W×3 uint8.
+        """Open the photo, H×W×3 uint8, in place of the one before.
 
         Raises:
             GimpError: GIMP could not.
         """
+        self.close()
         self._size = (rgb.shape[0], rgb.shape[1])
         photo = self._session.files / "photo.png"
         Image.fromarray(rgb).save(photo, compress_level=1)
         self._session.run(_OPEN.format(photo=str(photo)))
+        self._open = True
+
+    def close(self) -> None:
+        """Close the photo."""
+        if self._open:
+            self._session.run("image.delete()")
+        self._open = False
 
     def matte(self, trimap: np.ndarray) -> tuple[np.ndarray, float]:
         """Alpha, H×W uint8, and the seconds of the extraction alone, measured inside GIMP.

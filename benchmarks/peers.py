@@ -10,8 +10,9 @@ clicks are yours, and there is nothing to measure but time and memory.
 
 Each method runs in a process of its own, one after the other. Seconds are what a user waits for the answer: the first
 click's include looking at the photo, a matte's come after the clicks; those of GIMP are the extraction alone, measured
-inside it. Peak memory is the resident memory of the process that computes (of GIMP itself, not of its scripts), the
-interpreter and the libraries included; the mark is put back before each answer. Everything is warmed up first.
+inside it. CPU seconds are what all cores spent on it: compare those on a machine that has other work. Peak memory is
+the resident memory of the process that computes (GIMP itself, not its scripts), interpreter and libraries included;
+the mark is put back before each answer. Everything is warmed up first.
 
 Rows go to OUT/rows.jsonl as they are measured, and a run that was cut short goes on from there; OUT/rows.csv has them
 all, OUT/sheets a picture of each photo. Needs real GIMP 3 (`make gimp`), Linux, and the extra `peers`.
@@ -30,7 +31,7 @@ import peers_report  # noqa: E402
 from peers_measure import METHODS, SAMA, Job, Photo, measure  # noqa: E402
 
 from sama_core.errors import SamaError  # noqa: E402
-from sama_core.evaluation import clicks, datasets_run  # noqa: E402
+from sama_core.evaluation import clicks  # noqa: E402
 from sama_core.training.datasets import find_entries  # noqa: E402
 
 
@@ -55,6 +56,9 @@ def main() -> int:
         parser.error(f"there is no method {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
     if args.photo and not args.point:
         parser.error("--photo needs at least one --point X,Y on the thing to cut out")
+    # brings torch along, which the processes of the peers, who import this file too, are to be free of
+    from sama_core.evaluation import datasets_run
+
     try:
         photos = find_photos(args)
         identity = datasets_run.identify(args.model, args.weights, args.adapter) | {"band": str(args.band)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -93,19 +94,29 @@ def write_grey(path: Path, values: np.ndarray) -> None:
     Image.fromarray(values).save(path)
 
 
-class PeakMemory:
-    """The highest resident memory of a process since `reset`, as the kernel counts it (Linux)."""
+class Meter:
+    """What a process has cost since `reset`, as the kernel counts it (Linux)."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path("/proc") / str(pid)
+        self._cpu = 0.0
 
     def reset(self) -> None:
-        """Begin anew, where the kernel allows it."""
+        """Begin anew; the memory's mark only where the kernel allows it."""
         with contextlib.suppress(OSError):
             (self._folder / "clear_refs").write_text("5")
+        self._cpu = self._cpu_seconds()
 
-    def mebibytes(self) -> float:
-        """Return the peak."""
+    def read(self) -> dict[str, float]:
+        """Highest resident memory and the time of all its threads, as a row has them."""
+        return {"cpu_seconds": self._cpu_seconds() - self._cpu, "peak_mib": self._peak_mebibytes()}
+
+    def _cpu_seconds(self) -> float:
+        # the name, in brackets, may hold spaces; user and system time are fields 14 and 15
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _peak_mebibytes(self) -> float:
         for line in (self._folder / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -136,8 +147,7 @@ class Timed:
     """An answer (H×W bool) and its cost."""
 
     answer: np.ndarray
-    seconds: float
-    peak_mib: float
+    cost: dict[str, float]
 
 
 class Stopwatch:
@@ -148,13 +158,13 @@ class Stopwatch:
         self.name = method.segmenter.name
         self.answers: list[Timed] = []
         self._segmenter, self._seconds = method.segmenter, method.seconds
-        self._memory = PeakMemory(method.pid)
+        self._meter = Meter(method.pid)
         self._opened = 0.0
 
     def begin(self, rgb: np.ndarray) -> None:
         """Open a photo, H×W×3 uint8."""
         self.answers = []
-        self._memory.reset()
+        self._meter.reset()
         began = time.perf_counter()
         self._segmenter.begin(rgb)
         self._opened = time.perf_counter() - began
@@ -162,12 +172,12 @@ class Stopwatch:
     def click(self, points: list[tuple[float, float]], labels: list[int]) -> np.ndarray:
         """Answer the clicks, H×W bool."""
         if self.answers:
-            self._memory.reset()
+            self._meter.reset()
         began = time.perf_counter()
         answer = self._segmenter.click(points, labels)
         waited = time.perf_counter() - began + (0 if self.answers else self._opened)
         seconds = waited if self._seconds is None else self._seconds()
-        self.answers.append(Timed(answer, seconds, self._memory.mebibytes()))
+        self.answers.append(Timed(answer, {"seconds": seconds} | self._meter.read()))
         return answer
 
 
@@ -251,7 +261,7 @@ class Measurer:
             return  # its masks are there for the trimaps
         truth = photo.truth()
         for count, timed in answers.items():
-            row = {"what": "mask", "clicks": count, "seconds": timed.seconds, "peak_mib": timed.peak_mib}
+            row: dict[str, Any] = {"what": "mask", "clicks": count} | timed.cost
             if truth is not None:
                 row |= {"iou": iou(timed.answer, *truth), "boundary_iou": boundary_iou(timed.answer, *truth)}
             yield row
@@ -261,15 +271,14 @@ class Measurer:
         assert self._method.matte is not None
         rgb, mask = load_rgb(photo.image), read_grey(self._job.answer(photo, SAMA, "mask")) > 127
         trimap = trimap_matting.trimap_around(mask, self._job.band * half_width(mask))
-        memory = PeakMemory(self._method.pid)
-        memory.reset()
+        meter = Meter(self._method.pid)
+        meter.reset()
         began = time.perf_counter()
         alpha, seconds = self._method.matte(rgb, trimap)
         waited = time.perf_counter() - began
-        row: dict[str, Any] = {"what": "matte", "clicks": COUNTS[-1], "peak_mib": memory.mebibytes()}
-        row["seconds"] = waited if seconds is None else seconds
+        cost = {"seconds": waited if seconds is None else seconds} | meter.read()
         write_grey(self._job.answer(photo, self._name, "matte"), alpha)
-        yield row | matte_errors(photo, alpha)
+        yield {"what": "matte", "clicks": COUNTS[-1]} | cost | matte_errors(photo, alpha)
         if self._name == SAMA:
             # what the others' trimaps were made from
             yield {"what": "mask as matte", "clicks": COUNTS[-1]} | matte_errors(photo, mask.astype(np.uint8) * 255)
@@ -375,7 +384,10 @@ def measure(name: str, job: Job) -> None:
     with METHODS[name](job) as method:
         warm_up(method)
         measurer = Measurer(name, method, job)
+        caller = multiprocessing.parent_process()
         for photo in job.photos:
+            if caller is not None and not caller.is_alive():
+                return  # another run may be writing the log by now
             measurer.photo(photo)
     print(file=sys.stderr)
 

@@ -139,7 +139,7 @@ class RandomWalker:
 
     name = "random walker"
 
-    def __init__(self, beta: float = 1000.0, border: bool = True) -> None:
+    def __init__(self, beta: float = 16000.0, border: bool = True) -> None:
         self._beta, self._border = beta, border
         self._size = self._small_size = (0, 0)
         self._picture = np.zeros((0, 0, 3))
