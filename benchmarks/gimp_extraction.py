@@ -123,10 +123,10 @@ class GimpSegmenter:
         seconds: what the last extraction took inside GIMP.
     """
 
-    def __init__(self, name: str, extraction: ForegroundExtraction, border: bool = True) -> None:
+    def __init__(self, name: str, extraction: ForegroundExtraction) -> None:
         self.name = name
         self.seconds = 0.0
-        self._extraction, self._border = extraction, border
+        self._extraction = extraction
         self._size = (0, 0)
 
     def begin(self, rgb: np.ndarray) -> None:
@@ -136,7 +136,7 @@ class GimpSegmenter:
 
     def click(self, points: list[tuple[float, float]], labels: list[int]) -> np.ndarray:
         """Answer the clicks."""
-        seeds = click_seeds(self._size, points, labels, self._border)
+        seeds = click_seeds(self._size, points, labels)
         trimap = np.full(self._size, trimap_matting.UNKNOWN, np.uint8)
         trimap[seeds == INSIDE], trimap[seeds == OUTSIDE] = trimap_matting.INSIDE, trimap_matting.OUTSIDE
         alpha, self.seconds = self._extraction.matte(trimap)

@@ -130,6 +130,7 @@ class Method:
     Attributes:
         segmenter: answers clicks; None makes no masks.
         matte: None makes no mattes.
+        dialogues: whether it has dialogues of its own; not if a click takes it so long that nobody would.
         pid: the process that computes.
         seconds: what the last mask took, if the method knows better than who waits for it.
         revive: called after a failure, before anything else is asked.
@@ -137,6 +138,7 @@ class Method:
 
     segmenter: ClickSegmenter | None = None
     matte: Matte | None = None
+    dialogues: bool = True
     pid: int = field(default_factory=os.getpid)
     seconds: Callable[[], float] | None = None
     revive: Callable[[], None] = lambda: None
@@ -197,7 +199,7 @@ class Measurer:
             return
         if self._method.segmenter is not None and photo.kind != "matte":
             self._once(photo, "mask", self._follow)
-        if self._method.segmenter is not None and photo.kind == "mask":
+        if self._method.segmenter is not None and self._method.dialogues and photo.kind == "mask":
             self._once(photo, "dialogue", self._own_dialogue)
         if self._method.matte is not None and photo.kind != "mask":
             self._once(photo, "matte", self._matte)
@@ -361,7 +363,7 @@ def gimp(engine: Literal["global", "levin"]) -> Iterator[Method]:
             method.segmenter, method.matte, method.pid = segmenter, matte, session.process_id
             method.seconds = lambda: segmenter.seconds
 
-        method = Method()
+        method = Method(dialogues=engine != "levin")
         method.revive = lambda: start(method)
         start(method)
         yield method
