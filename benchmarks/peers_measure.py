@@ -130,7 +130,6 @@ class Method:
     Attributes:
         segmenter: answers clicks; None makes no masks.
         matte: None makes no mattes.
-        dialogues: whether it has dialogues of its own; not if a click takes it so long that nobody would.
         pid: the process that computes.
         seconds: what the last mask took, if the method knows better than who waits for it.
         revive: called after a failure, before anything else is asked.
@@ -138,7 +137,6 @@ class Method:
 
     segmenter: ClickSegmenter | None = None
     matte: Matte | None = None
-    dialogues: bool = True
     pid: int = field(default_factory=os.getpid)
     seconds: Callable[[], float] | None = None
     revive: Callable[[], None] = lambda: None
@@ -183,46 +181,47 @@ class Stopwatch:
         return answer
 
 
+_Ask = Callable[[Photo, Method], Iterator[dict[str, Any]]]
+
+
 class Measurer:
     """Asks one method about the photos and logs what is not logged yet."""
 
-    def __init__(self, name: str, method: Method, job: Job) -> None:
-        self._name, self._method, self._job = name, method, job
+    def __init__(self, name: str, job: Job) -> None:
+        self._name, self._job = name, job
         rows = clicks.read_log(job.log)
         self._done = {(row["photo"], row["what"]) for row in rows if row["method"] == name}
         self._clicks = {row["photo"]: row for row in rows if row["what"] == "clicks"}
 
-    def photo(self, photo: Photo) -> None:
-        """Measure all that the method can do with one photo."""
-        if self._name == SAMA:
-            self._once(photo, "clicks", self._lead)
-            return
-        if self._method.segmenter is not None and photo.kind != "matte":
-            self._once(photo, "mask", self._follow)
-        if self._method.segmenter is not None and self._method.dialogues and photo.kind == "mask":
-            self._once(photo, "dialogue", self._own_dialogue)
-        if self._method.matte is not None and photo.kind != "mask":
-            self._once(photo, "matte", self._matte)
+    def pending(self, photo: Photo, tasks: tuple[str, ...]) -> list[str]:
+        """Which of the tasks are still to be done; without SAMA's clicks there is nothing to follow."""
+        if self._name != SAMA and photo.name not in self._clicks:
+            return []
+        return [what for what in tasks if (photo.name, what) not in self._done]
 
-    def _once(self, photo: Photo, what: str, ask: Callable[[Photo], Iterator[dict[str, Any]]]) -> None:
-        if (photo.name, what) in self._done:
-            return
+    def photo(self, photo: Photo, method: Method, tasks: tuple[str, ...]) -> None:
+        """Do the tasks that are pending."""
+        asking = {"clicks": self._lead, "mask": self._follow, "dialogue": self._own_dialogue, "matte": self._matte}
+        for what in self.pending(photo, tasks):
+            self._once(photo, method, what, asking[what])
+
+    def _once(self, photo: Photo, method: Method, what: str, ask: _Ask) -> None:
         print(f"\r{self._name}: {photo.name}, {what}\033[K", end="", file=sys.stderr)
         try:
-            rows = list(ask(photo))
+            rows = list(ask(photo, method))
         except Exception as error:  # what a method cannot do is a result like any other
             if self._name == SAMA:
                 raise
             print(f"\n{error}", file=sys.stderr)
             rows = [{"what": what, "error": f"{type(error).__name__}: {error}".splitlines()[0]}]
-            self._method.revive()
+            method.revive()
         with self._job.log.open("a") as file:
             # at once, so that a run cut short leaves all of it or nothing
             file.write("".join(json.dumps({"photo": photo.name, "method": self._name} | row) + "\n" for row in rows))
 
-    def _lead(self, photo: Photo) -> Iterator[dict[str, Any]]:
+    def _lead(self, photo: Photo, method: Method) -> Iterator[dict[str, Any]]:
         """SAMA's dialogue, whose clicks all others are given, and its matte at once: the engine holds the photo."""
-        watch, last = Stopwatch(self._method), COUNTS[-1]
+        watch, last = Stopwatch(method), COUNTS[-1]
         watch.begin(load_rgb(photo.image))
         truth = photo.truth()
         if truth is None:
@@ -237,24 +236,24 @@ class Measurer:
         yield {"what": "clicks", "points": points, "labels": labels}
         yield from self._mask_rows(photo, {count: watch.answers[min(count, len(points)) - 1] for count in COUNTS})
         if photo.kind != "mask":
-            yield from self._matte(photo)
+            yield from self._matte(photo, method)
 
-    def _follow(self, photo: Photo) -> Iterator[dict[str, Any]]:
+    def _follow(self, photo: Photo, method: Method) -> Iterator[dict[str, Any]]:
         """The masks of another method, given SAMA's clicks."""
-        watch = Stopwatch(self._method)
+        watch = Stopwatch(method)
         watch.begin(load_rgb(photo.image))
         row = self._clicks[photo.name]
         for count in COUNTS:
             watch.click([(x, y) for x, y in row["points"][:count]], row["labels"][:count])
         yield from self._mask_rows(photo, dict(zip(COUNTS, watch.answers, strict=True)))
 
-    def _own_dialogue(self, photo: Photo) -> Iterator[dict[str, Any]]:
+    def _own_dialogue(self, photo: Photo, method: Method) -> Iterator[dict[str, Any]]:
         """Clicks where this method is most wrong."""
-        assert self._method.segmenter is not None
+        assert method.segmenter is not None
         truth = photo.truth()
         assert truth is not None
-        self._method.segmenter.begin(load_rgb(photo.image))
-        dialogue = clicks.play(self._method.segmenter, *truth, least=COUNTS[-1])
+        method.segmenter.begin(load_rgb(photo.image))
+        dialogue = clicks.play(method.segmenter, *truth, least=COUNTS[-1])
         yield {"what": "dialogue", "curve": dialogue.curve, "boundary": dialogue.boundary}
 
     def _mask_rows(self, photo: Photo, answers: dict[int, Timed]) -> Iterator[dict[str, Any]]:
@@ -268,20 +267,20 @@ class Measurer:
                 row |= {"iou": iou(timed.answer, *truth), "boundary_iou": boundary_iou(timed.answer, *truth)}
             yield row
 
-    def _matte(self, photo: Photo) -> Iterator[dict[str, Any]]:
+    def _matte(self, photo: Photo, method: Method) -> Iterator[dict[str, Any]]:
         """A matte of what the last clicks select."""
-        assert self._method.matte is not None
+        assert method.matte is not None
         rgb, mask = load_rgb(photo.image), read_grey(self._job.answer(photo, SAMA, "mask")) > 127
         trimap = trimap_matting.trimap_around(mask, self._job.band * half_width(mask))
-        meter = Meter(self._method.pid)
+        meter = Meter(method.pid)
         meter.reset()
         began = time.perf_counter()
-        alpha, seconds = self._method.matte(rgb, trimap)
+        alpha, seconds = method.matte(rgb, trimap)
         waited = time.perf_counter() - began
         cost = {"seconds": waited if seconds is None else seconds} | meter.read()
         write_grey(self._job.answer(photo, self._name, "matte"), alpha)
         yield {"what": "matte", "clicks": COUNTS[-1]} | cost | matte_errors(photo, alpha)
-        if self._name == SAMA:
+        if self._name == SAMA and photo.alpha is not None:
             # what the others' trimaps were made from
             yield {"what": "mask as matte", "clicks": COUNTS[-1]} | matte_errors(photo, mask.astype(np.uint8) * 255)
 
@@ -363,34 +362,66 @@ def gimp(engine: Literal["global", "levin"]) -> Iterator[Method]:
             method.segmenter, method.matte, method.pid = segmenter, matte, session.process_id
             method.seconds = lambda: segmenter.seconds
 
-        method = Method(dialogues=engine != "levin")
+        method = Method()
         method.revive = lambda: start(method)
         start(method)
         yield method
 
 
-#: By the name in tables; SAMA leads.
-METHODS: dict[str, Callable[[Job], contextlib.AbstractContextManager[Method]]] = {
-    SAMA: sama,
-    "GrabCut": grabcut,
-    "random walker": random_walker,
-    "GIMP global": lambda job: gimp("global"),
-    "GIMP levin": lambda job: gimp("levin"),
-    "closed form": closed_form,
-    "KNN": knn,
+@dataclass(frozen=True)
+class Peer:
+    """What a method is asked, and how to get it ready.
+
+    Attributes:
+        dialogues: whether it also has dialogues of its own.
+    """
+
+    open: Callable[[Job], contextlib.AbstractContextManager[Method]]
+    masks: bool = False
+    dialogues: bool = False
+    mattes: bool = False
+
+    def tasks(self, photo: Photo) -> tuple[str, ...]:
+        """What to measure on a photo."""
+        wanted = {
+            "mask": self.masks and photo.kind != "matte",
+            "dialogue": self.dialogues and photo.kind == "mask",
+            "matte": self.mattes and photo.kind != "mask",
+        }
+        return tuple(what for what, asked in wanted.items() if asked)
+
+
+class Leader(Peer):
+    """SAMA: its clicks come with its masks, its dialogue and its matte."""
+
+    def tasks(self, photo: Photo) -> tuple[str, ...]:
+        """What to measure on a photo."""
+        return ("clicks",)
+
+
+#: By the name in tables; SAMA leads. A click takes the Levin engine too long for dialogues.
+METHODS: dict[str, Peer] = {
+    SAMA: Leader(sama),
+    "GrabCut": Peer(grabcut, masks=True, dialogues=True),
+    "random walker": Peer(random_walker, masks=True, dialogues=True),
+    "GIMP global": Peer(lambda job: gimp("global"), masks=True, dialogues=True, mattes=True),
+    "GIMP levin": Peer(lambda job: gimp("levin"), masks=True, mattes=True),
+    "closed form": Peer(closed_form, mattes=True),
+    "KNN": Peer(knn, mattes=True),
 }
 
 
 def measure(name: str, job: Job) -> None:
     """Ask one method about all photos; what is in the log already is not asked again."""
-    with METHODS[name](job) as method:
+    peer, measurer, caller = METHODS[name], Measurer(name, job), multiprocessing.parent_process()
+    if not any(measurer.pending(photo, peer.tasks(photo)) for photo in job.photos):
+        return
+    with peer.open(job) as method:
         warm_up(method)
-        measurer = Measurer(name, method, job)
-        caller = multiprocessing.parent_process()
         for photo in job.photos:
             if caller is not None and not caller.is_alive():
                 return  # another run may be writing the log by now
-            measurer.photo(photo)
+            measurer.photo(photo, method, peer.tasks(photo))
     print(file=sys.stderr)
 
 

@@ -119,10 +119,8 @@ def _dialogues(rows: list[Row]) -> str:
 
 def _mattes(rows: list[Row]) -> str:
     lines = []
-    asked = [row for row in rows if row["what"] in ("matte", "mask as matte")]
-    for row in asked:
-        if row["what"] == "mask as matte":
-            row["method"] = "SAMA Select's mask"
+    asked = [row for row in rows if row["what"] == "matte"]
+    asked += [row | {"method": "SAMA Select's mask"} for row in rows if row["what"] == "mask as matte"]
     for method, answered, failed in _by_method(asked, "sad"):
         errors = [f"{_mean(answered, name):.2f}" for name in _ERRORS]
         cost = _cost(answered) if "seconds" in answered[0] else [""] * len(_COST)

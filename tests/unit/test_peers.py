@@ -5,7 +5,7 @@ import json
 import numpy as np
 import peers_report
 import pytest
-from peers_measure import COUNTS, SAMA, Job, Measurer, Method, Photo
+from peers_measure import COUNTS, METHODS, SAMA, Job, Measurer, Method, Photo
 from PIL import Image
 
 from sama_core.evaluation import trimap_matting
@@ -119,11 +119,13 @@ def job(tmp_path, photo, truth):
 
 def ask(job, name, truth, fails=()):
     for number, photo in enumerate(job.photos):
-        Measurer(name, Method(Moody(truth, number in fails)), job).photo(photo)
+        Measurer(name, job).photo(photo, Method(Moody(truth, number in fails)), METHODS[name].tasks(photo))
 
 
 def test_rows_are_measured_once_and_a_failure_is_a_row(job, truth, capsys):
     job.out.mkdir()
+    ask(job, "GrabCut", truth)
+    assert not job.log.exists()  # there are no clicks yet
     ask(job, SAMA, truth)
     ask(job, "GrabCut", truth, fails=[1])
     rows = [json.loads(line) for line in job.log.read_text().splitlines()]
