@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
-from sama_core.evaluation.segmenters import Segmenter
+from sama_core.evaluation.segmenters import ClickSegmenter, Segmenter
 from sama_core.training.datasets import Entry, load_objects, load_rgb
 from sama_core.training.prompts import next_click
 
@@ -34,39 +35,71 @@ def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
     return [entry for turn in zip_longest(*chosen) for entry in turn if entry is not None]
 
 
+@dataclass(frozen=True)
+class Dialogue:
+    """A robot user's clicks on one object, and IoU and boundary IoU after each of them.
+
+    Where nothing is wrong any more there is no further click, and the curves go on as they are.
+    """
+
+    points: list[tuple[float, float]]
+    labels: list[int]
+    curve: list[float]
+    boundary: list[float]
+
+
+def largest_object(entry: Entry) -> tuple[np.ndarray, np.ndarray] | None:
+    """The object that the robot user wants, and where the annotation is known: H×W bool each; None if there is none."""
+    objects = load_objects(entry)
+    if not objects:
+        return None
+    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
+    return mask.astype(bool), valid.astype(bool)
+
+
+def play(
+    segmenter: ClickSegmenter, truth: np.ndarray, known: np.ndarray, least: int = REPORTED[-1], most: int = LIMIT
+) -> Dialogue:
+    """Click on an object of the photo that `segmenter` has begun, `least` times, and on to `most` while no answer has
+    reached IoU 0.90.
+
+    Args:
+        truth, known: H×W bool; where `known` is false nothing counts as wrong.
+    """
+    answer = np.zeros_like(truth)
+    dialogue = Dialogue([], [], [], [])
+    while len(dialogue.curve) < least or (max(dialogue.curve) < _STOP and len(dialogue.curve) < most):
+        click = next_click(truth, answer, known)
+        if click is not None:
+            dialogue.points.append(click[:2])
+            dialogue.labels.append(click[2])
+            answer = segmenter.click(dialogue.points, dialogue.labels)
+        dialogue.curve.append(iou(answer, truth, known))
+        dialogue.boundary.append(boundary_iou(answer, truth, known))
+    return dialogue
+
+
 def run_photo(segmenter: Segmenter, entry: Entry) -> dict[str, object] | None:
     """Play the protocol on the largest object of one photo; None where the photo has no object large enough.
 
     After 10 clicks a photo goes on, to 20, only while it is short of IoU 0.90: the rest changes no reported number.
     """
-    objects = load_objects(entry)
-    if not objects:
+    target = largest_object(entry)
+    if target is None:
         return None
-    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
-    truth, known = mask.astype(bool), valid.astype(bool)
+    truth, known = target
     segmenter.begin(load_rgb(entry.image))
     ys, xs = np.nonzero(truth)
     box_answer = segmenter.box((float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)))
-    row: dict[str, object] = {
+    dialogue = play(segmenter, truth, known)
+    return {
         "set": entry.set_name,
         "name": entry.name,
         "box": iou(box_answer, truth, known),
         "box_boundary": boundary_iou(box_answer, truth, known),
+        "curve": dialogue.curve,
+        "boundary": dialogue.boundary,
     }
-    answer = np.zeros_like(truth)
-    points: list[tuple[float, float]] = []
-    labels: list[int] = []
-    curve: list[float] = []
-    boundary: list[float] = []
-    while len(curve) < REPORTED[-1] or (max(curve) < _STOP and len(curve) < LIMIT):
-        click = next_click(truth, answer, known)
-        if click is not None:
-            points.append(click[:2])
-            labels.append(click[2])
-            answer = segmenter.click(points, labels)
-        curve.append(iou(answer, truth, known))
-        boundary.append(boundary_iou(answer, truth, known))
-    return row | {"curve": curve, "boundary": boundary}
 
 
 def run_all(segmenter: Segmenter, entries: list[Entry], log: Path) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sama_core.errors import DatasetError
+from sama_core.evaluation.contact_sheet import over_green
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.inference.embedding_cache import EmbeddingCache
@@ -165,11 +166,7 @@ def _mean(errors: list[dict[str, float]], column: str) -> str:
 
 
 def _write_sheet(path: Path, rgb: np.ndarray, alphas: dict[str, np.ndarray]) -> None:
-    green = np.array((0, 170, 60), np.float32)
-    cells = [rgb]
-    for alpha in alphas.values():
-        share = alpha[..., None].astype(np.float32) / 255
-        cells.append(np.rint(rgb * share + green * (1 - share)).astype(np.uint8))
+    cells = [rgb, *(over_green(rgb, alpha) for alpha in alphas.values())]
     cells += [np.zeros_like(rgb)] * (len(cells) % 2)
     half = len(cells) // 2
     sheet = np.vstack([np.hstack(cells[:half]), np.hstack(cells[half:])])
