@@ -179,6 +179,38 @@ def test_installer_killed_in_a_download_goes_on_with_it(machine, index, options,
     assert machine.contents() == before
 
 
+@pytest.fixture
+def failed(machine, index, options, network) -> str:
+    """The installer has got one of two parts when it cannot have the other, and gives up; what it said of that."""
+    machine.add_gimp("3.0.4")
+    index.add_wheel("heavy_part", "1.0", needs=("light-part>=1",), content=CONTENT)
+    index.add_wheel("light_part", "1.0", content=CONTENT[:5000])
+    index.lost_after = 1
+    done = machine.run("--yes", *options, variables=network)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def test_finished_download_outlives_a_failure(machine, index, options, network, failed):
+    (got,) = index.sent
+    assert "could not be downloaded" in failed
+    assert "is kept for the next time" in failed
+    left = {path.name: path for path in machine.sama_home.rglob("*") if path.is_file()}
+    assert set(left) == {got, "manifest.json"}
+    assert left[got].read_bytes() == (index.folder / got).read_bytes()
+    index.lost_after = None
+    machine.install(*options, variables=network)
+    assert sorted(index.sent) == ["heavy_part-1.0-py3-none-any.whl", "light_part-1.0-py3-none-any.whl"]
+    python = machine.sama_home / "engine" / "bin" / "python"
+    subprocess.run([python, "-c", "import sama_core, heavy_part, light_part"], cwd="/", check=True)
+    assert not (machine.sama_home / "downloads").exists()
+
+
+def test_finished_download_of_a_failure_goes_with_uninstalling(machine, failed):
+    machine.uninstall()
+    assert list(machine.home.iterdir()) == []
+
+
 def test_pytorchs_index_out_of_reach_is_told_and_done_without(machine, index, network):
     machine.add_gimp("3.0.4")
     wheel = index.add_wheel("sama_gimp", "0.1.0", needs=("torch>=2",))
