@@ -9,6 +9,7 @@ from installer import (
     checkout,
     engine_process,
     environment,
+    gimp_memory,
     journal,
     new_profile,
     plugin_files,
@@ -106,11 +107,14 @@ def _show(manifest: Manifest, trees: list[Path], verb: str) -> None:
 
 
 def _remove(manifest: Manifest, trees: list[Path]) -> None:
-    for folder in manifest.plug_in_folders(plugin_files.NAME):
-        plugin_files.clear_leftovers(folder.parent)
-        new_profile.remove_saved_values(folder.parent.parent)
+    plug_ins = [folder.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
+    for folder in plug_ins:
+        plugin_files.clear_leftovers(folder)
     for tree in trees:
         remove_tree(tree)
+    for folder in plug_ins:
+        # After the gigabytes: who uninstalls because the disk is full has room for it now.
+        gimp_memory.forget(folder.parent)
     record.remove()
     journal.close(manifest.home)
     turn.leave(manifest.home)
