@@ -92,6 +92,8 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         check=options.self_check,
         torch=options.torch,
         wheels=_wheel_folders(options),
+        # Each of these is about an environment that the installer makes.
+        own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
     )
 
 
@@ -153,10 +155,16 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="GIMP's settings folder to install into, instead of those found (may be repeated)",
     )
-    parser.add_argument(
+    engine = parser.add_mutually_exclusive_group()
+    engine.add_argument(
         "--python",
         metavar="EXE",
-        help="use this Python, which has the engine installed, instead of making an environment",
+        help="use this Python, which has the engine installed, instead of making an environment; later runs keep to it",
+    )
+    engine.add_argument(
+        "--own-environment",
+        action="store_true",
+        help="make an environment for the engine, also where --python was given before",
     )
     parser.add_argument(
         "--package",

@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import downloads, package, pythons, resolving
-from installer.checkout import ROOT
+from installer import checkout, downloads, package, pythons, resolving
 from installer.child_processes import run_quietly
 from installer.downloads import Downloader
 from installer.events import Note
@@ -106,7 +105,9 @@ def inspect(python: Path) -> EngineInfo:
     done = run_quietly([str(python), "-c", code])
     lines = done.stdout.split()
     if done.returncode != 0 or len(lines) != 2:
-        raise InstallError(f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{ROOT}"')
+        raise InstallError(
+            f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{checkout.package()}"'
+        )
     return EngineInfo(python, *lines)
 
 

@@ -51,7 +51,8 @@ class Wishes:
 
     Attributes:
         forced_profiles: GIMP profile folders to use instead of those found.
-        python: an interpreter that has the engine already, or None to make an environment.
+        python: an interpreter that has the engine already, or None for the one that the installation there is uses,
+            or an environment of SAMA's own.
         package: what to install the engine from.
         needed_bytes: free disk space to insist on instead of the known figure, or None.
         ask: ask before anything is done.
@@ -59,6 +60,7 @@ class Wishes:
         check: try everything out at the end.
         torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
         wheels: folders to take everything from, instead of the network; empty for the network.
+        own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
 
@@ -71,6 +73,7 @@ class Wishes:
     check: bool
     torch: str | None = None
     wheels: tuple[Path, ...] = ()
+    own_environment: bool = False
     mend: str = ""
 
 
@@ -84,6 +87,7 @@ class Plan:
         build: the build of PyTorch that is put into a new environment.
         accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
+        remarks: what to know about the engine, whole sentences.
         shown: the plan as front ends show it.
     """
 
@@ -93,6 +97,7 @@ class Plan:
     python: Path | None
     build: Build
     accelerator: Accelerator
+    remarks: tuple[str, ...]
     shown: Planned
 
     @property
@@ -137,9 +142,8 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
         check_home(home)
         plan = _plan(wishes, Manifest.load(home), home)
     steps.tell(plan.shown)
-    if plan.engine == "make":
-        for text in filter(None, (plan.build.reason, plan.accelerator.note)):
-            steps.tell(Note(text))
+    for text in plan.remarks:
+        steps.tell(Note(text))
     cut_off = journal.cut_off_at(home)
     if cut_off:
         steps.tell(Note(f"The installation before this one was cut off at “{cut_off}”. This one mends that."))
@@ -202,10 +206,12 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     found = accelerator.detect(computer)
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
+    remarks: tuple[str, ...] = ()
     python = None
-    if wishes.python is not None:
-        engine, python = "use", pythons.named(wishes.python)
-        info = environment.inspect(python)
+    info = _users_engine(wishes, manifest)
+    if info:
+        engine, python = "use", info.python
+        remarks = _remarks_on_users(info)
         done = record.is_current(info) and manifest.environment == Environment(str(python), made=False, source="")
     else:
         _check_package(wishes)
@@ -213,6 +219,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         done = engine == "keep" and record.is_current(environment.inspect(_own_python(home)))
         if engine == "make":
             python, size = pythons.fit(), build.size
+            remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
             size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
     steps = _steps(wishes, engine, done, stale)
@@ -231,7 +238,36 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         measured=size.measured,
         steps=steps,
     )
-    return Plan(profiles, stale, engine, python, build, found, shown)
+    return Plan(profiles, stale, engine, python, build, found, remarks, shown)
+
+
+def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:
+    """The engine in the user's own Python that is to be used: the one named now, else the one named before.
+
+    Raises:
+        InstallError: there is no such engine.
+    """
+    if wishes.python is not None:
+        return environment.inspect(pythons.named(wishes.python))
+    known = manifest.environment
+    if known is None or known.made or wishes.own_environment:
+        return None
+    try:
+        return environment.inspect(Path(known.python))
+    except InstallError as error:
+        raise InstallError(
+            f"{error} It is the Python that SAMA has used so far; with --own-environment the installer makes an "
+            "environment instead."
+        ) from error
+
+
+def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
+    if engine.engine_version == checkout.version():
+        return ()
+    return (
+        f"{engine.python} has the engine of SAMA {engine.engine_version}, and this is SAMA {checkout.version()}. Bring "
+        f'it up to date: "{engine.python}" -m pip install --upgrade "{checkout.package()}"',
+    )
 
 
 def _steps(wishes: Wishes, engine: str, done: bool, stale: list[Profile]) -> tuple[str, ...]:
