@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from installer import command, installation
-from installer.events import Event, Planned, Stop
+from installer.events import Event, Planned, RemovalPlanned, Stop
 
 #: What Python tells its audit hooks before it changes something on the disk, or starts a program that may.
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.symlink", "subprocess.Popen"}
@@ -44,6 +44,9 @@ class Killer:
 
     def agrees(self, plan: Planned) -> bool:
         return True
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        return False
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ def test_weights_kept_when_the_rest_went_can_be_removed_later(machine, profile, 
     machine.install(*quick)
     download(weights)
     machine.uninstall("--keep-weights")
+    assert "--remove-weights removes them" in machine.uninstall()
     machine.uninstall("--remove-weights")
     assert not machine.sama_home.exists()
 
@@ -118,10 +119,10 @@ def test_dry_run_says_what_becomes_of_the_weights_and_changes_nothing(machine, p
     machine.install(*quick)
     download(weights)
     before = machine.contents()
-    says = {"": "Would ask about", "--keep-weights": "Would keep", "--remove-weights": "Would remove"}
-    for option, verb in says.items():
+    says = {"": "stay, unless you want them removed.", "--keep-weights": "stay.", "--remove-weights": "go too."}
+    for option, fate in says.items():
         text = machine.uninstall("--dry-run", *filter(None, [option]))
-        assert f"{verb} {weights.parent}" in text
+        assert f"The models in {weights.parent} (1 file, 3 MB) {fate}" in text
     assert machine.contents() == before
 
 
