@@ -383,7 +383,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
             journal.note(manifest.home, name)
             yield
 
-    source = Source(wishes.package, plan.build, wishes.wheels)
+    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes)
     planned = plan.shown.steps
     engine = None
     if "profiles" in planned:
