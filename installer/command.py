@@ -93,6 +93,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         check=options.self_check,
         torch=options.torch,
         wheels=_wheel_folders(options),
+        models=tuple(options.model) or None,
         # Each of these is about an environment that the installer makes.
         own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
     )
@@ -177,6 +178,13 @@ def _parser() -> argparse.ArgumentParser:
         "--torch",
         choices=NAMES,
         help="install this build of PyTorch instead of the one that fits this computer",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME[=FILE]",
+        action="append",
+        default=[],
+        help="download this larger model too, or take it from the file; vit_b, vit_l or vit_h (may be repeated)",
     )
     parser.add_argument(
         "--offline", action="store_true", help="take everything from a folder, nothing from the network"

@@ -1,11 +1,12 @@
 """What an installation tells while it runs, and how a front end listens, is asked, and stops it.
 
-Text, `--json` and the window are three front ends of the same installation. A front end is anything with the three
+Text, `--json` and the window are three front ends of the same installation. A front end is anything with the four
 methods of `FrontEnd`:
 
     class Window:
         def tell(self, event): ...          # every event below, in order, on the thread that installs
         def agrees(self, plan): ...         # after the plan: True to go on, False to leave all as it is
+        def wants_models(self, plan): ...   # then: names of the models to have, of those that the plan offers
         def gives_up(self, plan): ...       # removing: True to remove the models too, False to keep them
 
     stop = Stop()
@@ -16,7 +17,8 @@ methods of `FrontEnd`:
 `run` returns 0 when all is installed and works, 1 when not, 130 when it was stopped. The order of what it tells:
 
     StepStarted("look") … StepDone("look"), Planned          nothing has been changed so far
-    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run
+    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run;
+    then `wants_models`, if the plan offers any; the step "models" is added if some are wanted
     for each further step of `Planned.steps`:
         StepStarted, any number of Progress, Log, Note and Finding, then StepDone or StepFailed
     after StepFailed, or a stop: TakingBack                  only where something had been made by then
@@ -36,7 +38,8 @@ A removal that has begun is not stopped, and one that fails goes on with what is
 
 `--json` writes the same events, one JSON object a line on stdout: the fields of the class, and `event` with its
 `kind`; paths are strings, sizes are bytes. The answers go to stdin, a JSON object a line: `{"agree": true}` or
-`{"agree": false}` after `planned` (not awaited with `--yes`), `{"remove_weights": true}` or `{"remove_weights": false}`
+`{"agree": false}` after `planned` (not awaited with `--yes`; beside `true`, `"models": ["vit_b"]` asks for models that
+the plan offers), `{"remove_weights": true}` or `{"remove_weights": false}`
 after a `removal_planned` that asks, and `{"stop": true}` at any time. Without `--yes` the end of stdin is a stop too:
 whoever was watching has gone. A line of another kind is passed over.
 
@@ -61,6 +64,7 @@ STEPS: dict[str, str] = {
     "engine": "Install the engine",
     "plug_in": "Put the plug-in into GIMP",
     "record": "Note how the engine is started",
+    "models": "Get the models",
     "check": "Try everything out",
     "end_engine": "End the engine",
     "remove": "Remove the engine and what it wrote",
@@ -101,6 +105,25 @@ class GimpSeen:
 
 
 @dataclass(frozen=True)
+class ModelOffer:
+    """A model that can be downloaded.
+
+    Attributes:
+        name: as `sama weights` and `--model` know it.
+        size: of its file, in bytes.
+        missing: what of these is not here yet; 0 when the model is.
+        licence: of the file.
+        needs: what a computer needs for it, in words.
+    """
+
+    name: str
+    size: int
+    missing: int
+    licence: str
+    needs: str
+
+
+@dataclass(frozen=True)
 class Planned(Event):
     """All that is going to be done. Nothing has been changed when this is told.
 
@@ -117,6 +140,7 @@ class Planned(Event):
         needed_bytes: free disk space that is insisted on, and `free_bytes` what there is.
         measured: the three sizes were measured with this build; else they are estimates.
         steps: the names of the steps to come, in order, keys of `STEPS`; only "check", or none, when all is there.
+        models: larger models to choose from, none of them here; empty where nobody is asked.
     """
 
     kind = "planned"
@@ -133,6 +157,7 @@ class Planned(Event):
     free_bytes: int
     measured: bool
     steps: tuple[str, ...]
+    models: tuple[ModelOffer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -322,6 +347,10 @@ class FrontEnd(Protocol):
         Raises:
             InstallError: there is nobody to ask.
         """
+        ...
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """Ask which of the models that the plan offers are to be downloaded, and return their names."""
         ...
 
     def gives_up(self, plan: RemovalPlanned) -> bool:

@@ -18,6 +18,7 @@ from installer import (
     gimp_search,
     gimps,
     journal,
+    models,
     new_profile,
     package,
     plugin_files,
@@ -30,7 +31,7 @@ from installer import (
 )
 from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
-from installer.events import Finished, FrontEnd, GimpSeen, Note, Planned, Stop, Stopped, TakingBack
+from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
 from installer.failures import InstallError, sentence
 from installer.gimp_search import Gimp
 from installer.gimps import Profile
@@ -60,6 +61,7 @@ class Wishes:
         check: try everything out at the end.
         torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
         wheels: folders to take everything from, instead of the network; empty for the network.
+        models: larger models to have, NAME or NAME=FILE; None asks for them where anything is asked.
         own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
@@ -73,6 +75,7 @@ class Wishes:
     check: bool
     torch: str | None = None
     wheels: tuple[Path, ...] = ()
+    models: tuple[str, ...] | None = None
     own_environment: bool = False
     mend: str = ""
 
@@ -87,6 +90,7 @@ class Plan:
         build: the build of PyTorch that is put into a new environment.
         accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
+        models: the models to have, NAME or NAME=FILE.
         remarks: what to know about the engine, whole sentences.
         shown: the plan as front ends show it.
     """
@@ -97,13 +101,14 @@ class Plan:
     python: Path | None
     build: Build
     accelerator: Accelerator
+    models: tuple[str, ...]
     remarks: tuple[str, ...]
     shown: Planned
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to be done but trying it out."""
-        return self.shown.steps not in ((), ("check",))
+        """Whether anything of SAMA itself is to be changed."""
+        return not set(self.shown.steps) <= {"models", "check"}
 
 
 def home_folder() -> Path:
@@ -150,9 +155,13 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
     if wishes.dry_run:
         return 0, False, "This was a dry run: nothing was changed."
     _check_space(plan.shown)
-    if wishes.ask and plan.changes and not front.agrees(plan.shown):
-        return 1, False, "Nothing was changed."
-    steps.expect(plan.shown.steps)
+    wanted = plan.models
+    if wishes.ask and plan.changes:
+        if not front.agrees(plan.shown):
+            return 1, False, "Nothing was changed."
+        if plan.shown.models:
+            wanted = models.not_here(front.wants_models(plan.shown), plan.shown.models)
+    steps.expect(_with_models(plan.shown.steps) if wanted else plan.shown.steps)
     if plan.changes:
         engine = _carry_out(plan, wishes, steps, home)
     else:
@@ -160,13 +169,33 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
             # A run that was killed at its very end had done all but this.
             _tidy_up(plan, home)
         engine = environment.inspect(plan.python or environment.python_in(environment.folder_in(home)))
+    missing: dict[str, str] = {}
+    if wanted:
+        with steps.step("models"):
+            missing = models.fetch(engine.python, wanted, steps)
     works = True
     if wishes.check:
         with steps.step("check"):
             works = self_check.run(plan.profiles, steps)
     # After the last time that GIMP was started.
     new_profile.remember(Manifest.load(home))
-    return (0 if works else 1), plan.changes, _where(engine) if works else _where(engine) + _NOT_WELL
+    message = _where(engine) + _lacking(missing) + ("" if works else _NOT_WELL)
+    return (0 if works and not missing else 1), plan.changes or bool(wanted), message
+
+
+def _with_models(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the steps with that of getting models, which comes before trying everything out."""
+    return tuple(name for name in STEPS if name in {*names, "models"})
+
+
+def _lacking(missing: dict[str, str]) -> str:
+    if not missing:
+        return ""
+    reasons = " ".join(f"{name}: {reason}" for name, reason in missing.items())
+    again = " ".join(f"--model {name}" for name in missing)
+    return (
+        f"\n\nNot every model is there; SAMA works with those that are. {reasons} To try again, run this with {again}."
+    )
 
 
 _NOT_WELL = (
@@ -222,7 +251,13 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
             remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
             size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
+    offered: tuple[ModelOffer, ...] = ()
+    if wishes.models or (wishes.models is None and wishes.ask and not wishes.dry_run):
+        offered = models.offers(python or _own_python(home), wishes.package)
+    wanted = models.not_here(wishes.models or (), offered)
     steps = _steps(wishes, engine, done, stale)
+    if wanted:
+        steps = _with_models(steps)
     shown = Planned(
         version=checkout.version(),
         home=str(home),
@@ -237,8 +272,9 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         free_bytes=environment.free_bytes(home),
         measured=size.measured,
         steps=steps,
+        models=tuple(offer for offer in offered if offer.missing and wishes.models is None),
     )
-    return Plan(profiles, stale, engine, python, build, found, remarks, shown)
+    return Plan(profiles, stale, engine, python, build, found, wanted, remarks, shown)
 
 
 def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:

@@ -25,6 +25,7 @@ class JsonFrontEnd:
     def __init__(self, stop: Stop, asks: bool) -> None:
         self._stop = stop
         self._asks = asks
+        self._models: tuple[str, ...] = ()
         self._answers: queue.Queue[tuple[str, bool] | None] = queue.Queue()
         if sys.stdin is not None:
             threading.Thread(target=self._listen, daemon=True).start()
@@ -48,6 +49,10 @@ class JsonFrontEnd:
             Stopped: the program wants a stop.
         """
         return self._answer(_AGREE, "Give --yes to install without asking.")
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """What the program said when it agreed."""
+        return self._models
 
     def gives_up(self, plan: RemovalPlanned) -> bool:
         """Wait for the answer.
@@ -80,6 +85,8 @@ class JsonFrontEnd:
                 continue
             if said.get("stop") is True:
                 self._stop.request()
+            if isinstance(said.get("models"), list):
+                self._models = tuple(map(str, said["models"]))
             for question in (_AGREE, _GIVE_UP):
                 if isinstance(said.get(question), bool):
                     self._answers.put((question, said[question]))

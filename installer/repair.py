@@ -68,6 +68,8 @@ def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
         replace(
             wishes,
             forced_profiles=wishes.forced_profiles or profiles,
+            # A repair has no question about further ones.
+            models=wishes.models or (),
             mend="make" if "make" in remedies else "update" if "update" in remedies else "",
         ),
         front,

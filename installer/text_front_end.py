@@ -79,6 +79,23 @@ class TextFrontEnd:
             raise InstallError("There is nobody to ask. Give --yes to install without asking.") from None
         return answer.strip().lower() in ("", "y", "yes")
 
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """Show the models that can be had, and ask; none where nobody answers."""
+        _say("\nThe model that comes with SAMA is all you need to begin. These larger ones can be downloaded too:")
+        known = [offer.name for offer in plan.models]
+        for offer in plan.models:
+            _say(f"  {offer.name}: {offer.missing / _MB:.0f} MB, licence {offer.licence}; needs {offer.needs}")
+        while True:
+            try:
+                answer = input(f"Which of them, for example {known[0]}? Just Enter for none: ")
+            except EOFError:
+                _say("")
+                return ()
+            names = tuple(dict.fromkeys(answer.replace(",", " ").split()))
+            if set(names) <= set(known):
+                return names
+            _say(f"Please say one or more of {', '.join(known)}, or nothing.")
+
     def gives_up(self, plan: RemovalPlanned) -> bool:
         """Ask whether the models go too; they stay where nobody answers."""
         for file in plan.weights:

@@ -237,5 +237,8 @@ class _Deaf:
     def agrees(self, plan: Planned) -> bool:
         return True
 
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        return ()
+
     def gives_up(self, plan: RemovalPlanned) -> bool:
         return False

@@ -10,11 +10,17 @@ from dataclasses import fields
 from typing import Any
 
 from installer import events
-from installer.events import Event, GimpSeen, WeightFile
+from installer.events import Event, GimpSeen, ModelOffer, WeightFile
 
 _KINDS = {kind.kind: kind for kind in Event.__subclasses__()}
 #: The fields that hold several things, and what these are; None for texts.
-_PARTS: dict[str, type | None] = {"gimps": GimpSeen, "weights": WeightFile, "steps": None, "places": None}
+_PARTS: dict[str, type | None] = {
+    "gimps": GimpSeen,
+    "models": ModelOffer,
+    "weights": WeightFile,
+    "steps": None,
+    "places": None,
+}
 
 AGREE = {"agree": True}
 STOP = {"stop": True}

@@ -45,6 +45,9 @@ class Killer:
     def agrees(self, plan: Planned) -> bool:
         return True
 
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        return ()
+
     def gives_up(self, plan: RemovalPlanned) -> bool:
         return False
 
