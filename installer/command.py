@@ -93,10 +93,20 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         check=options.self_check,
         torch=options.torch,
         wheels=_wheel_folders(options),
-        models=tuple(options.model) or None,
+        models=_models(options),
         # Each of these is about an environment that the installer makes.
         own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
     )
+
+
+def _models(options: argparse.Namespace) -> tuple[str, ...] | None:
+    if not options.offline:
+        return tuple(options.model) or None
+    for wish in options.model:
+        if "=" not in wish:
+            raise InstallError(f"With --offline no model is downloaded. Name its file: --model {wish}=FILE.")
+    # None are offered, either.
+    return tuple(options.model)
 
 
 def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:

@@ -85,6 +85,14 @@ def test_model_that_cannot_be_had_is_told_and_sama_works_without(machine, option
     assert (machine.sama_home / "install.json").exists()
 
 
+def test_without_a_network_a_model_comes_from_a_file_alone(machine, options):
+    offline = ["--offline", "--wheels", machine.folder, "--text"]
+    done = machine.run(*options, *offline, "--model", "vit_b")
+    assert "Name its file: --model vit_b=FILE." in done.stderr
+    assert "larger ones" not in machine.run(*options, *offline, answers="y\n").stdout
+    assert asked(machine) == []
+
+
 def test_unknown_model_is_refused_before_anything_is_done(machine, options):
     before = machine.contents()
     done = machine.run("--yes", *options, "--model", "vit_z")
