@@ -144,11 +144,15 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
             record.remove()
             journal.close(home)
         with steps.step("take_out"):
+            for folder in plug_ins:
+                # First: GIMP passes over what is left of the folder without it.
+                (folder / plugin_files.NAME / plugin_files.MAIN).unlink(missing_ok=True)
             manifest.remove_files()
             for folder in plug_ins:
                 # After the gigabytes: who uninstalls because the disk is full has room for it now.
                 gimp_memory.forget(folder.parent)
-        # Last, so that a removal that was cut off can be gone on with.
+            manifest.remove_folders()
+        # Last but for its own folder, so that a removal that was cut off can be gone on with.
         manifest.path.unlink(missing_ok=True)
     if window_launch.folder_in(home).is_dir():
         # Who started the window goes on from here when it is closed.
