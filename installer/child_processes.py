@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from installer import turn
@@ -47,15 +47,20 @@ def traceless_environment() -> Iterator[dict[str, str]]:
         shutil.rmtree(elsewhere, ignore_errors=True)
 
 
-def run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a short program and return what it said; one that cannot be started ends with status 127."""
+def run_quietly(command: list[str], extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a short program and return what it said; one that cannot be started ends with status 127.
+
+    Args:
+        command: the program and its arguments.
+        extra: variables to set in its environment.
+    """
     # From the root folder: Python looks for modules in the current one first, and the engine's source may be
     # there.
     here = Path(sys.executable).anchor
     try:
         return subprocess.run(
             command,
-            env=clean_environment(),
+            env={**clean_environment(), **(extra or {})},
             cwd=here,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -67,8 +72,21 @@ def run_quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def run_watched(command: list[str], environment: Mapping[str, str], cwd: Path, steps: Steps) -> tuple[int, list[str]]:
+def run_watched(
+    command: list[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    steps: Steps,
+    hear: Callable[[str], object] | None = None,
+) -> tuple[int, list[str]]:
     """Run a long program, tell its lines as they come, and end it when the person asks to stop.
+
+    Args:
+        command: the program and its arguments.
+        environment: all its variables.
+        cwd: where it runs.
+        steps: whose stop is heeded.
+        hear: told each line; None lets `steps` log it.
 
     Returns:
         its exit status, and all lines of its stdout and stderr.
@@ -102,7 +120,7 @@ def run_watched(command: list[str], environment: Mapping[str, str], cwd: Path, s
             if line is None:
                 return process.wait(), lines
             lines.append(line)
-            steps.log(line)
+            (hear or steps.log)(line)
     except BaseException:
         process.kill()
         process.wait()

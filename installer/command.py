@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from installer import checkout, self_check, window_launch
-from installer.events import Stop
-from installer.failures import InstallError
+from installer.events import Finished, Stop
+from installer.failures import InstallError, sentence
 from installer.installation import Wishes, check_home, home_folder, run
 from installer.json_front_end import JsonFrontEnd
-from installer.removal import uninstall
+from installer.removal import RemovalWishes, uninstall
 from installer.repair import repair
 from installer.text_front_end import TextFrontEnd
 from installer.torch_builds import GIB, NAMES
@@ -28,29 +28,30 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
     # Being asked to end is no reason to leave half an installation: unwind as for Ctrl+C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stop = Stop()
+    front = JsonFrontEnd(stop, asks=_asks(options)) if options.json else TextFrontEnd()
     try:
         if options.uninstall:
-            return uninstall(options.dry_run, _remove_weights(options), options.keep_window)
+            return uninstall(RemovalWishes(_remove_weights(options), options.dry_run, options.keep_window), front)
         if not (options.text or options.json or options.yes or options.dry_run or options.repair):
             try:
                 return _in_a_window(sys.argv[1:] if arguments is None else arguments)
             except NoWindow as reason:
                 print(f"{reason} Going on in text.\n", flush=True)
-        stop = Stop()
-        front = JsonFrontEnd(stop, asks=not (options.yes or options.dry_run)) if options.json else TextFrontEnd()
         status = (repair if options.repair else run)(_wishes(options), front, stop)
         if not options.json and options.self_check and not options.yes and not options.dry_run:
             self_check.offer_to_show(self_check.result_picture())
         return status
-    except InstallError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"\n{error}. Correct that and run this again.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    except (InstallError, OSError, KeyboardInterrupt) as error:
+        # What comes before there is anything to take back.
+        end = Finished(130 if isinstance(error, KeyboardInterrupt) else 1, False, sentence(error))
+        front.tell(end)
+        return end.status
+
+
+def _asks(options: argparse.Namespace) -> bool:
+    """Whether a question may come up."""
+    return not (options.yes or options.dry_run or (options.uninstall and options.weights is not None))
 
 
 def _in_a_window(options: list[str]) -> int:
@@ -92,7 +93,20 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         check=options.self_check,
         torch=options.torch,
         wheels=_wheel_folders(options),
+        models=_models(options),
+        # Each of these is about an environment that the installer makes.
+        own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
     )
+
+
+def _models(options: argparse.Namespace) -> tuple[str, ...] | None:
+    if not options.offline:
+        return tuple(options.model) or None
+    for wish in options.model:
+        if "=" not in wish:
+            raise InstallError(f"With --offline no model is downloaded. Name its file: --model {wish}=FILE.")
+    # None are offered, either.
+    return tuple(options.model)
 
 
 def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:
@@ -153,10 +167,16 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="GIMP's settings folder to install into, instead of those found (may be repeated)",
     )
-    parser.add_argument(
+    engine = parser.add_mutually_exclusive_group()
+    engine.add_argument(
         "--python",
         metavar="EXE",
-        help="use this Python, which has the engine installed, instead of making an environment",
+        help="use this Python, which has the engine installed, instead of making an environment; later runs keep to it",
+    )
+    engine.add_argument(
+        "--own-environment",
+        action="store_true",
+        help="make an environment for the engine, also where --python was given before",
     )
     parser.add_argument(
         "--package",
@@ -168,6 +188,13 @@ def _parser() -> argparse.ArgumentParser:
         "--torch",
         choices=NAMES,
         help="install this build of PyTorch instead of the one that fits this computer",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME[=FILE]",
+        action="append",
+        default=[],
+        help="download this larger model too, or take it from the file; vit_b, vit_l or vit_h (may be repeated)",
     )
     parser.add_argument(
         "--offline", action="store_true", help="take everything from a folder, nothing from the network"

@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import downloads, package, pythons, resolving
-from installer.checkout import ROOT
+from installer import checkout, downloads, package, pythons, resolving
 from installer.child_processes import run_quietly
 from installer.downloads import Downloader
 from installer.events import Note
@@ -19,7 +18,7 @@ from installer.failures import InstallError
 from installer.manifest import Environment, Manifest, remove_if_empty, remove_tree
 from installer.resolving import Pip
 from installer.steps import Steps
-from installer.torch_builds import Build
+from installer.torch_builds import GIB, Build
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,13 @@ class Source:
         package: a checkout, a wheel or an sdist.
         build: of PyTorch.
         wheels: folders with wheels; when there are any, nothing is taken from anywhere else.
+        needed_bytes: free disk space to insist on instead of the known figures, or None.
     """
 
     package: Path
     build: Build
     wheels: tuple[Path, ...] = ()
+    needed_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,12 @@ class Ready:
     Attributes:
         arguments: all files that are needed, or, where pip must find them itself, how; empty when only `wheel` is new.
         wheel: the engine's.
+        usual_torch: PyTorch's usual build is among them, because the index of the chosen one cannot be used.
     """
 
     arguments: tuple[str, ...]
     wheel: Path
+    usual_torch: bool = False
 
 
 def folder_in(home: Path) -> Path:
@@ -106,7 +109,9 @@ def inspect(python: Path) -> EngineInfo:
     done = run_quietly([str(python), "-c", code])
     lines = done.stdout.split()
     if done.returncode != 0 or len(lines) != 2:
-        raise InstallError(f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{ROOT}"')
+        raise InstallError(
+            f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{checkout.package()}"'
+        )
     return EngineInfo(python, *lines)
 
 
@@ -167,7 +172,7 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
     if wheel.suffix == ".whl" and not needs:
         return Ready(("--no-cache-dir", "--no-deps", str(wheel)), wheel)
     resolving.renew(pip)
-    requirements, options = _torch_requirements(pip, needs, source.build, steps)
+    requirements, options, usual = _torch_requirements(pip, needs, source, steps)
     wanted = resolving.resolve(pip, [str(wheel), *requirements], options)
     here = [resolving.local_file(item) for item in wanted]
     missing = [item for item in wanted if resolving.local_file(item) is None]
@@ -175,10 +180,10 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
         arrived = iter(Downloader(kept, pip.certificates(), steps.stop).fetch_all(missing, steps.progress))
     except downloads.Refused as refusal:
         steps.tell(Note(f"pip downloads the rest itself, with its own settings, for {refusal}."))
-        return Ready(("--cache-dir", str(kept / "pip"), *options, str(wheel), *requirements), wheel)
+        return Ready(("--cache-dir", str(kept / "pip"), *options, str(wheel), *requirements), wheel, usual)
     files = [str(file or next(arrived)) for file in here]
     # Nothing is left to be decided: it was when the files were looked up.
-    return Ready(("--no-cache-dir", "--no-deps", *files) if files else (), wheel)
+    return Ready(("--no-cache-dir", "--no-deps", *files) if files else (), wheel, usual)
 
 
 def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> EngineInfo:
@@ -201,6 +206,9 @@ def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> E
         _run(pip, source, "--no-cache-dir", "--force-reinstall", "--no-deps", "--no-index", str(ready.wheel))
     engine = inspect(pip.python)
     torch = manifest.environment.torch if manifest.environment else source.build.name
+    if ready.usual_torch:
+        # Lest a run that asks for the chosen build, once its index can be used, takes it to be here.
+        torch = "default"
     manifest.environment = Environment(str(pip.python), True, package.fingerprint(source.package), torch)
     manifest.save()
     return engine
@@ -238,29 +246,45 @@ def _wheel(pip: Pip, source: Source) -> Path:
     return wheels[0]
 
 
-def _torch_requirements(pip: Pip, needs: Sequence[str], build: Build, steps: Steps) -> tuple[list[str], list[str]]:
-    """PyTorch, pinned to the chosen build, and the options that let pip find it.
+def _torch_requirements(
+    pip: Pip, needs: Sequence[str], source: Source, steps: Steps
+) -> tuple[list[str], list[str], bool]:
+    """PyTorch, pinned to the chosen build; the options that let pip find it; whether the usual build is taken instead.
 
     Nothing when the engine's `needs` do not name it, or the environment has it: its build was chosen when it was made.
 
     PyTorch's index is asked alone first: asked together with the usual one, pip takes whichever has the newer version.
+
+    Raises:
+        InstallError: the usual build has to be taken, and the disk is too full for that.
     """
+    build = source.build
     wanted = [need for need in needs if re.match(r"torch(vision)?\b", need)]
     has_torch = run_quietly([str(pip.python), "-c", "import importlib.metadata as m; m.version('torch')"])
     if not build.index or not wanted or has_torch.returncode == 0:
-        return [], []
+        return [], [], False
     try:
         found = resolving.resolve(pip, wanted, ["--no-deps", "--retries", "2", "--index-url", build.index])
     except InstallError as error:
+        size = build.usual
+        needed = size.needed if source.needed_bytes is None else source.needed_bytes
+        free = free_bytes(pip.work)
+        if free < needed:
+            raise InstallError(
+                f"PyTorch's own index ({build.index}) cannot be used, and for PyTorch's usual build {needed / GIB:.1f} "
+                f"GiB of disk space must be free, of which there are {free / GIB:.1f}. Run this again when the network "
+                f"is better, or make room. {error}"
+            ) from error
         steps.tell(
             Note(
-                f"PyTorch's own index ({build.index}) cannot be used, so PyTorch's usual build is installed instead. "
-                f"It may be larger, or may not use your graphics card. {error}",
+                f"PyTorch's own index ({build.index}) cannot be used, so PyTorch's usual build is installed instead: "
+                f"about {size.download / 1e9:.1f} GB to download, {size.kept / GIB:.1f} GiB on the disk in the end. It "
+                f"may not use your graphics card. {error}",
                 warning=True,
             )
         )
-        return [], []
-    return ["==".join(item.name.split("-")[:2]) for item in found], ["--extra-index-url", build.index]
+        return [], [], True
+    return ["==".join(item.name.split("-")[:2]) for item in found], ["--extra-index-url", build.index], False
 
 
 def _run(pip: Pip, source: Source, *arguments: str) -> None:

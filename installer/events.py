@@ -1,11 +1,13 @@
 """What an installation tells while it runs, and how a front end listens, is asked, and stops it.
 
-Text, `--json` and the window are three front ends of the same installation. A front end is anything with the two
+Text, `--json` and the window are three front ends of the same installation. A front end is anything with the four
 methods of `FrontEnd`:
 
     class Window:
         def tell(self, event): ...          # every event below, in order, on the thread that installs
         def agrees(self, plan): ...         # after the plan: True to go on, False to leave all as it is
+        def wants_models(self, plan): ...   # then: names of the models to have, of those that the plan offers
+        def gives_up(self, plan): ...       # removing: True to remove the models too, False to keep them
 
     stop = Stop()
     status = installer.installation.run(wishes, Window(), stop)     # on any thread; never raises InstallError
@@ -15,7 +17,8 @@ methods of `FrontEnd`:
 `run` returns 0 when all is installed and works, 1 when not, 130 when it was stopped. The order of what it tells:
 
     StepStarted("look") … StepDone("look"), Planned          nothing has been changed so far
-    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run
+    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run;
+    then `wants_models`, if the plan offers any; the step "models" is added if some are wanted
     for each further step of `Planned.steps`:
         StepStarted, any number of Progress, Log, Note and Finding, then StepDone or StepFailed
     after StepFailed, or a stop: TakingBack                  only where something had been made by then
@@ -23,10 +26,22 @@ methods of `FrontEnd`:
 
 Being stopped takes back what was made, as a failure does; downloads that are complete are kept for the next time.
 
+`installer.removal.uninstall` tells in the same way:
+
+    StepStarted("look") … StepDone("look"), RemovalPlanned   no RemovalPlanned where nothing is installed
+    then `gives_up` is called, if the plan says "ask" of the models and it is no dry run
+    for each further step of `RemovalPlanned.steps`:
+        StepStarted, any number of Note, then StepDone or StepFailed
+    Finished                                                 always the last, exactly once
+
+A removal that has begun is not stopped, and one that fails goes on with what is left when it is run again.
+
 `--json` writes the same events, one JSON object a line on stdout: the fields of the class, and `event` with its
 `kind`; paths are strings, sizes are bytes. The answers go to stdin, a JSON object a line: `{"agree": true}` or
-`{"agree": false}` after `planned` (not awaited with `--yes`), and `{"stop": true}` at any time. Without `--yes` the end
-of stdin is a stop too: whoever was watching has gone. A line of another kind is passed over.
+`{"agree": false}` after `planned` (not awaited with `--yes`; beside `true`, `"models": ["vit_b"]` asks for models that
+the plan offers), `{"remove_weights": true}` or `{"remove_weights": false}`
+after a `removal_planned` that asks, and `{"stop": true}` at any time. Without `--yes` the end of stdin is a stop too:
+whoever was watching has gone. A line of another kind is passed over.
 
 A front end must pass over kinds and fields that it does not know.
 """
@@ -39,7 +54,8 @@ from typing import Any, ClassVar, Protocol
 
 from installer.failures import InstallError
 
-#: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes.
+#: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes; the last three
+#: are a removal's.
 STEPS: dict[str, str] = {
     "look": "Look at this computer",
     "profiles": "Let GIMP make its settings folder",
@@ -48,7 +64,11 @@ STEPS: dict[str, str] = {
     "engine": "Install the engine",
     "plug_in": "Put the plug-in into GIMP",
     "record": "Note how the engine is started",
+    "models": "Get the models",
     "check": "Try everything out",
+    "end_engine": "End the engine",
+    "remove": "Remove the engine and what it wrote",
+    "take_out": "Take the plug-in out of GIMP",
 }
 
 
@@ -85,6 +105,25 @@ class GimpSeen:
 
 
 @dataclass(frozen=True)
+class ModelOffer:
+    """A model that can be downloaded.
+
+    Attributes:
+        name: as `sama weights` and `--model` know it.
+        size: of its file, in bytes.
+        missing: what of these is not here yet; 0 when the model is.
+        licence: of the file.
+        needs: what a computer needs for it, in words.
+    """
+
+    name: str
+    size: int
+    missing: int
+    licence: str
+    needs: str
+
+
+@dataclass(frozen=True)
 class Planned(Event):
     """All that is going to be done. Nothing has been changed when this is told.
 
@@ -101,6 +140,7 @@ class Planned(Event):
         needed_bytes: free disk space that is insisted on, and `free_bytes` what there is.
         measured: the three sizes were measured with this build; else they are estimates.
         steps: the names of the steps to come, in order, keys of `STEPS`; only "check", or none, when all is there.
+        models: larger models to choose from, none of them here; empty where nobody is asked.
     """
 
     kind = "planned"
@@ -116,6 +156,37 @@ class Planned(Event):
     needed_bytes: int
     free_bytes: int
     measured: bool
+    steps: tuple[str, ...]
+    models: tuple[ModelOffer, ...] = ()
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file in the folder of models: its name, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class RemovalPlanned(Event):
+    """All that is going to be removed. Nothing has been changed when this is told.
+
+    Attributes:
+        home: SAMA_HOME.
+        places: the folders that go, those of the plug-in first; without that of the models unless it goes for sure.
+        weights_folder: where the models are.
+        weights: the models there; empty when there are none.
+        weights_fate: what becomes of them: "remove", "keep", or "ask" when that is to be asked.
+        steps: the names of the steps to come, in order, keys of `STEPS`.
+    """
+
+    kind = "removal_planned"
+    home: str
+    places: tuple[str, ...]
+    weights_folder: str
+    weights: tuple[WeightFile, ...]
+    weights_fate: str
     steps: tuple[str, ...]
 
 
@@ -218,7 +289,8 @@ class Finished(Event):
     """The end.
 
     Attributes:
-        status: what the installer exits with: 0 installed (or nothing to do) and working, 1 not, 130 stopped.
+        status: what the installer exits with: 0 installed (or nothing to do) and working, or removed, 1 not,
+            130 stopped.
         changed: something is different from before.
         message: what to tell the person: where the menu entries are, or what went wrong and the remedy.
     """
@@ -271,6 +343,18 @@ class FrontEnd(Protocol):
 
     def agrees(self, plan: Planned) -> bool:
         """Ask whether to do what the plan says.
+
+        Raises:
+            InstallError: there is nobody to ask.
+        """
+        ...
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """Ask which of the models that the plan offers are to be downloaded, and return their names."""
+        ...
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        """Ask whether the models that the plan names are to be removed too.
 
         Raises:
             InstallError: there is nobody to ask.

@@ -18,6 +18,7 @@ from installer import (
     gimp_search,
     gimps,
     journal,
+    models,
     new_profile,
     package,
     plugin_files,
@@ -30,7 +31,7 @@ from installer import (
 )
 from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
-from installer.events import Finished, FrontEnd, GimpSeen, Note, Planned, Stop, Stopped, TakingBack
+from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
 from installer.failures import InstallError, sentence
 from installer.gimp_search import Gimp
 from installer.gimps import Profile
@@ -51,7 +52,8 @@ class Wishes:
 
     Attributes:
         forced_profiles: GIMP profile folders to use instead of those found.
-        python: an interpreter that has the engine already, or None to make an environment.
+        python: an interpreter that has the engine already, or None for the one that the installation there is uses,
+            or an environment of SAMA's own.
         package: what to install the engine from.
         needed_bytes: free disk space to insist on instead of the known figure, or None.
         ask: ask before anything is done.
@@ -59,6 +61,8 @@ class Wishes:
         check: try everything out at the end.
         torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
         wheels: folders to take everything from, instead of the network; empty for the network.
+        models: larger models to have, NAME or NAME=FILE; None asks for them where anything is asked.
+        own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
 
@@ -71,6 +75,8 @@ class Wishes:
     check: bool
     torch: str | None = None
     wheels: tuple[Path, ...] = ()
+    models: tuple[str, ...] | None = None
+    own_environment: bool = False
     mend: str = ""
 
 
@@ -84,6 +90,8 @@ class Plan:
         build: the build of PyTorch that is put into a new environment.
         accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
+        models: the models to have, NAME or NAME=FILE.
+        remarks: what to know about the engine, whole sentences.
         shown: the plan as front ends show it.
     """
 
@@ -93,12 +101,14 @@ class Plan:
     python: Path | None
     build: Build
     accelerator: Accelerator
+    models: tuple[str, ...]
+    remarks: tuple[str, ...]
     shown: Planned
 
     @property
     def changes(self) -> bool:
-        """Whether anything is to be done but trying it out."""
-        return self.shown.steps not in ((), ("check",))
+        """Whether anything of SAMA itself is to be changed."""
+        return not set(self.shown.steps) <= {"models", "check"}
 
 
 def home_folder() -> Path:
@@ -137,18 +147,21 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
         check_home(home)
         plan = _plan(wishes, Manifest.load(home), home)
     steps.tell(plan.shown)
-    if plan.engine == "make":
-        for text in filter(None, (plan.build.reason, plan.accelerator.note)):
-            steps.tell(Note(text))
+    for text in plan.remarks:
+        steps.tell(Note(text))
     cut_off = journal.cut_off_at(home)
     if cut_off:
         steps.tell(Note(f"The installation before this one was cut off at “{cut_off}”. This one mends that."))
     if wishes.dry_run:
         return 0, False, "This was a dry run: nothing was changed."
     _check_space(plan.shown)
-    if wishes.ask and plan.changes and not front.agrees(plan.shown):
-        return 1, False, "Nothing was changed."
-    steps.expect(plan.shown.steps)
+    wanted = plan.models
+    if wishes.ask and plan.changes:
+        if not front.agrees(plan.shown):
+            return 1, False, "Nothing was changed."
+        if plan.shown.models:
+            wanted = models.not_here(front.wants_models(plan.shown), plan.shown.models)
+    steps.expect(_with_models(plan.shown.steps) if wanted else plan.shown.steps)
     if plan.changes:
         engine = _carry_out(plan, wishes, steps, home)
     else:
@@ -156,13 +169,33 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
             # A run that was killed at its very end had done all but this.
             _tidy_up(plan, home)
         engine = environment.inspect(plan.python or environment.python_in(environment.folder_in(home)))
+    missing: dict[str, str] = {}
+    if wanted:
+        with steps.step("models"):
+            missing = models.fetch(engine.python, wanted, steps)
     works = True
     if wishes.check:
         with steps.step("check"):
             works = self_check.run(plan.profiles, steps)
     # After the last time that GIMP was started.
     new_profile.remember(Manifest.load(home))
-    return (0 if works else 1), plan.changes, _where(engine) if works else _where(engine) + _NOT_WELL
+    message = _where(engine) + _lacking(missing) + ("" if works else _NOT_WELL)
+    return (0 if works and not missing else 1), plan.changes or bool(wanted), message
+
+
+def _with_models(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the steps with that of getting models, which comes before trying everything out."""
+    return tuple(name for name in STEPS if name in {*names, "models"})
+
+
+def _lacking(missing: dict[str, str]) -> str:
+    if not missing:
+        return ""
+    reasons = " ".join(f"{name}: {reason}" for name, reason in missing.items())
+    again = " ".join(f"--model {name}" for name in missing)
+    return (
+        f"\n\nNot every model is there; SAMA works with those that are. {reasons} To try again, run this with {again}."
+    )
 
 
 _NOT_WELL = (
@@ -202,10 +235,12 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     found = accelerator.detect(computer)
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
+    remarks: tuple[str, ...] = ()
     python = None
-    if wishes.python is not None:
-        engine, python = "use", pythons.named(wishes.python)
-        info = environment.inspect(python)
+    info = _users_engine(wishes, manifest)
+    if info:
+        engine, python = "use", info.python
+        remarks = _remarks_on_users(info)
         done = record.is_current(info) and manifest.environment == Environment(str(python), made=False, source="")
     else:
         _check_package(wishes)
@@ -213,9 +248,16 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         done = engine == "keep" and record.is_current(environment.inspect(_own_python(home)))
         if engine == "make":
             python, size = pythons.fit(), build.size
+            remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
             size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
+    offered: tuple[ModelOffer, ...] = ()
+    if wishes.models or (wishes.models is None and wishes.ask and not wishes.dry_run):
+        offered = models.offers(python or _own_python(home), wishes.package)
+    wanted = models.not_here(wishes.models or (), offered)
     steps = _steps(wishes, engine, done, stale)
+    if wanted:
+        steps = _with_models(steps)
     shown = Planned(
         version=checkout.version(),
         home=str(home),
@@ -230,8 +272,38 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         free_bytes=environment.free_bytes(home),
         measured=size.measured,
         steps=steps,
+        models=tuple(offer for offer in offered if offer.missing and wishes.models is None),
     )
-    return Plan(profiles, stale, engine, python, build, found, shown)
+    return Plan(profiles, stale, engine, python, build, found, wanted, remarks, shown)
+
+
+def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:
+    """The engine in the user's own Python that is to be used: the one named now, else the one named before.
+
+    Raises:
+        InstallError: there is no such engine.
+    """
+    if wishes.python is not None:
+        return environment.inspect(pythons.named(wishes.python))
+    known = manifest.environment
+    if known is None or known.made or wishes.own_environment:
+        return None
+    try:
+        return environment.inspect(Path(known.python))
+    except InstallError as error:
+        raise InstallError(
+            f"{error} It is the Python that SAMA has used so far; with --own-environment the installer makes an "
+            "environment instead."
+        ) from error
+
+
+def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
+    if engine.engine_version == checkout.version():
+        return ()
+    return (
+        f"{engine.python} has the engine of SAMA {engine.engine_version}, and this is SAMA {checkout.version()}. Bring "
+        f'it up to date: "{engine.python}" -m pip install --upgrade "{checkout.package()}"',
+    )
 
 
 def _steps(wishes: Wishes, engine: str, done: bool, stale: list[Profile]) -> tuple[str, ...]:
@@ -347,7 +419,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
             journal.note(manifest.home, name)
             yield
 
-    source = Source(wishes.package, plan.build, wishes.wheels)
+    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes)
     planned = plan.shown.steps
     engine = None
     if "profiles" in planned:

@@ -7,8 +7,11 @@ import queue
 import sys
 import threading
 
-from installer.events import Event, Planned, Stop
+from installer.events import Event, Planned, RemovalPlanned, Stop
 from installer.failures import InstallError
+
+#: The questions, by the names that their answers have.
+_AGREE, _GIVE_UP = "agree", "remove_weights"
 
 
 class JsonFrontEnd:
@@ -22,7 +25,8 @@ class JsonFrontEnd:
     def __init__(self, stop: Stop, asks: bool) -> None:
         self._stop = stop
         self._asks = asks
-        self._answers: queue.Queue[bool | None] = queue.Queue()
+        self._models: tuple[str, ...] = ()
+        self._answers: queue.Queue[tuple[str, bool] | None] = queue.Queue()
         if sys.stdin is not None:
             threading.Thread(target=self._listen, daemon=True).start()
         elif asks:
@@ -42,7 +46,24 @@ class JsonFrontEnd:
 
         Raises:
             InstallError: stdin ended without one.
+            Stopped: the program wants a stop.
         """
+        return self._answer(_AGREE, "Give --yes to install without asking.")
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """What the program said when it agreed."""
+        return self._models
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        """Wait for the answer.
+
+        Raises:
+            InstallError: stdin ended without one.
+            Stopped: the program wants a stop.
+        """
+        return self._answer(_GIVE_UP, "Give --keep-weights or --remove-weights to remove SAMA without asking.")
+
+    def _answer(self, question: str, otherwise: str) -> bool:
         while True:
             try:
                 answer = self._answers.get(timeout=0.2)
@@ -50,8 +71,9 @@ class JsonFrontEnd:
                 self._stop.check()
                 continue
             if answer is None:
-                raise InstallError("There is nobody to ask. Give --yes to install without asking.")
-            return answer
+                raise InstallError(f"There is nobody to ask. {otherwise}")
+            if answer[0] == question:
+                return answer[1]
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -63,8 +85,11 @@ class JsonFrontEnd:
                 continue
             if said.get("stop") is True:
                 self._stop.request()
-            elif isinstance(said.get("agree"), bool):
-                self._answers.put(said["agree"])
+            if isinstance(said.get("models"), list):
+                self._models = tuple(map(str, said["models"]))
+            for question in (_AGREE, _GIVE_UP):
+                if isinstance(said.get(question), bool):
+                    self._answers.put((question, said[question]))
         if self._asks:
             self._answers.put(None)
             self._stop.request()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from installer import gimps, plugin_files
 from installer.gimps import Profile
-from installer.manifest import Manifest, remove_if_empty, remove_tree
+from installer.manifest import Manifest, remove_tree
 
 
 def let_gimp_make(profile: Profile, manifest: Manifest, undo: ExitStack) -> None:
@@ -58,16 +58,6 @@ def untouched(manifest: Manifest) -> list[Path]:
     """Return the profiles that GIMP made for the installer, and that nobody has used since."""
     known = [(Path(name), digest) for name, digest in manifest.new_profiles.items()]
     return [folder for folder, digest in known if folder.is_dir() and _fingerprint(folder) == digest]
-
-
-def remove_saved_values(profile: Path) -> None:
-    """Remove what GIMP keeps of SAMA's dialogs for the next time."""
-    folder = profile / "plug-in-settings"
-    for procedure in plugin_files.PROCEDURES:
-        # GIMP puts the kind of what it keeps before the name: GimpProcedureConfigRun-plug-in-….last
-        for file in folder.glob(f"Gimp*-{procedure}.*"):
-            file.unlink(missing_ok=True)
-    remove_if_empty(folder)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from installer import (
     checkout,
     engine_process,
     environment,
+    gimp_memory,
     journal,
     new_profile,
     plugin_files,
@@ -16,51 +19,60 @@ from installer import (
     turn,
     window_launch,
 )
+from installer.events import Finished, FrontEnd, Note, RemovalPlanned, Stop, Stopped, WeightFile
+from installer.failures import InstallError, sentence
 from installer.installation import home_folder
 from installer.manifest import FILE_NAME, Manifest, remove_if_empty, remove_tree
+from installer.steps import Steps
 
-_MB = 1_000_000
 
+@dataclass(frozen=True)
+class RemovalWishes:
+    """What the person asks for.
 
-def uninstall(dry_run: bool, remove_weights: bool | None = None, keep_window: bool = False) -> int:
-    """Remove all that is installed; return the exit status. Nothing installed is no failure.
-
-    Args:
+    Attributes:
+        remove_weights: whether the downloaded weights go too; None asks.
         dry_run: only say what would be done.
-        remove_weights: whether the downloaded weights go too; None asks, and keeps them when nobody can be asked.
         keep_window: leave the environment of the installer's window, which the window runs from.
-
-    Raises:
-        InstallError: something cannot be removed; running it again goes on with what is left.
     """
-    home = home_folder()
-    manifest = Manifest.load(home)
-    weights = weight_files()
-    if not manifest.path.exists() and not (weights and remove_weights):
-        print(f"SAMA is not installed: there is no {manifest.path}. Nothing was changed.")
-        return 0
-    if weights and remove_weights is None and not dry_run:
-        remove_weights = _agreed_to_lose(weights)
-    # A folder without a file in it holds nothing to keep.
-    trees = _trees(manifest, remove_weights=bool(remove_weights) or not weights)
-    window = window_launch.folder_in(home)
-    if not keep_window:
-        trees.append(window)
-    _show(manifest, trees, "Would remove" if dry_run else "Removing")
-    if weights and not remove_weights:
-        verb = "Keeping" if not dry_run else "Would keep" if remove_weights is False else "Would ask about"
-        print(f"{verb} {checkout.paths.weights_dir()} ({_summary(weights)})")
-    if dry_run:
-        print("\nThis was a dry run: nothing was changed.")
-        return 0
-    engine_process.stop()
-    _remove(manifest, trees)
-    if window.is_dir():
-        # Who started the window goes on from here when it is closed.
-        manifest.files, manifest.environment = {}, None
-        manifest.save()
-    _say_what_stays(manifest)
-    return 0
+
+    remove_weights: bool | None = None
+    dry_run: bool = False
+    keep_window: bool = False
+
+
+def uninstall(wishes: RemovalWishes, front: FrontEnd) -> int:
+    """Remove all that is installed; tell it all to `front` and return the exit status. Nothing installed is no failure.
+
+    Nothing that goes wrong is raised: it is told. Run again, it goes on with what is left.
+    """
+    # Nobody stops it: half a removal is of no use.
+    steps = Steps(front, Stop())
+    begun = False
+    try:
+        with steps.step("look"):
+            manifest = Manifest.load(home_folder())
+            plan = _plan(manifest, wishes)
+        if plan is None:
+            end = Finished(0, False, _not_installed(manifest))
+        else:
+            steps.tell(plan)
+            if wishes.dry_run:
+                end = Finished(0, False, "This was a dry run: nothing was changed.")
+            else:
+                fate = plan.weights_fate
+                weights_go = fate == "remove" or (fate == "ask" and front.gives_up(plan))
+                steps.expect(plan.steps)
+                begun = True
+                _remove(manifest, _trees(manifest, weights_go, wishes.keep_window), steps)
+                end = Finished(0, True, "SAMA for GIMP is removed. Restart GIMP if it is running.")
+    except (Stopped, KeyboardInterrupt):
+        rest = "Run this again with --uninstall to remove what is left." if begun else "Nothing was changed."
+        end = Finished(130, begun, f"Stopped. {rest}")
+    except (InstallError, OSError) as error:
+        end = Finished(1, begun, sentence(error))
+    front.tell(end)
+    return end.status
 
 
 def weight_files() -> list[Path]:
@@ -69,21 +81,32 @@ def weight_files() -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
 
 
-def _agreed_to_lose(weights: list[Path]) -> bool:
-    print(f"There are models in {checkout.paths.weights_dir()}:")
-    for file in weights:
-        print(f"  {file.name}, {file.stat().st_size / _MB:.0f} MB")
-    if sys.stdin is None:
-        return False
-    try:
-        answer = input("Remove them too? Models of your own training cannot be downloaded again. [y/N] ")
-    except EOFError:
-        print("\nThere is nobody to ask, so they stay. --remove-weights removes them.")
-        return False
-    return answer.strip().lower() in ("y", "yes")
+def _plan(manifest: Manifest, wishes: RemovalWishes) -> RemovalPlanned | None:
+    """What there is to do; None when nothing is installed."""
+    weights = weight_files()
+    if not manifest.path.exists() and not (weights and wishes.remove_weights):
+        return None
+    fate = {True: "remove", False: "keep", None: "ask" if weights else "keep"}[wishes.remove_weights]
+    trees = _trees(manifest, fate == "remove", wishes.keep_window)
+    places = [*manifest.plug_in_folders(plugin_files.NAME), *(tree for tree in trees if tree.exists())]
+    return RemovalPlanned(
+        home=str(manifest.home),
+        places=tuple(map(str, places)),
+        weights_folder=str(checkout.paths.weights_dir()),
+        weights=tuple(WeightFile(file.name, file.stat().st_size) for file in weights),
+        weights_fate=fate,
+        steps=("end_engine", "remove", "take_out"),
+    )
 
 
-def _trees(manifest: Manifest, remove_weights: bool) -> list[Path]:
+def _not_installed(manifest: Manifest) -> str:
+    text = f"SAMA is not installed: there is no {manifest.path}. Nothing was changed."
+    if weight_files():
+        text += f" The models that were kept are in {checkout.paths.weights_dir()}; --remove-weights removes them."
+    return text
+
+
+def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[Path]:
     """The folders that go whole: what SAMA made in its own folder, and GIMP's profiles that nobody has used."""
     paths = checkout.paths
     trees = [
@@ -95,46 +118,61 @@ def _trees(manifest: Manifest, remove_weights: bool) -> list[Path]:
     ]
     if manifest.environment and manifest.environment.made:
         trees.append(environment.folder_in(manifest.home))
-    if remove_weights:
+    # A folder without a file in it holds nothing to keep.
+    if remove_weights or not weight_files():
         trees.append(paths.weights_dir())
-    return trees + new_profile.untouched(manifest)
+    trees += new_profile.untouched(manifest)
+    if not keep_window:
+        trees.append(window_launch.folder_in(manifest.home))
+    return trees
 
 
-def _show(manifest: Manifest, trees: list[Path], verb: str) -> None:
-    for place in [*manifest.plug_in_folders(plugin_files.NAME), *(tree for tree in trees if tree.exists())]:
-        print(f"{verb} {place}")
+def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
+    home = manifest.home
+    with turn.taken(home, steps.stop):
+        with steps.step("end_engine"), ExitStack() as undo:
+            # Lest GIMP starts another one meanwhile.
+            record.withdraw(undo)
+            engine_process.stop()
+            undo.pop_all()
+        plug_ins = [folder.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
+        with steps.step("remove"):
+            for folder in plug_ins:
+                plugin_files.clear_leftovers(folder)
+            for tree in trees:
+                remove_tree(tree)
+            record.remove()
+            journal.close(home)
+        with steps.step("take_out"):
+            for folder in plug_ins:
+                # First: GIMP passes over what is left of the folder without it.
+                (folder / plugin_files.NAME / plugin_files.MAIN).unlink(missing_ok=True)
+            manifest.remove_files()
+            for folder in plug_ins:
+                # After the gigabytes: who uninstalls because the disk is full has room for it now.
+                gimp_memory.forget(folder.parent)
+            manifest.remove_folders()
+        # Last but for its own folder, so that a removal that was cut off can be gone on with.
+        manifest.path.unlink(missing_ok=True)
+    if window_launch.folder_in(home).is_dir():
+        # Who started the window goes on from here when it is closed.
+        manifest.files, manifest.environment = {}, None
+        manifest.save()
+    for folder in _staying(manifest):
+        steps.tell(Note(f"{folder} stays: there are files in it that the installer did not put there."))
 
 
-def _remove(manifest: Manifest, trees: list[Path]) -> None:
-    for folder in manifest.plug_in_folders(plugin_files.NAME):
-        plugin_files.clear_leftovers(folder.parent)
-        new_profile.remove_saved_values(folder.parent.parent)
-    for tree in trees:
-        remove_tree(tree)
-    record.remove()
-    journal.close(manifest.home)
-    turn.leave(manifest.home)
-    manifest.remove_files()
-    # Last, so that a removal that was cut off can be gone on with.
-    manifest.path.unlink(missing_ok=True)
-
-
-def _say_what_stays(manifest: Manifest) -> None:
+def _staying(manifest: Manifest) -> Iterator[Path]:
+    """Remove the folders that are empty now, and yield those that the user's files keep in place."""
     home = manifest.home
     if not manifest.folders:
         # Nothing is installed, only weights were: they had been kept when the rest went.
         remove_if_empty(home)
     for folder in manifest.remove_folders():
         if folder.name == plugin_files.NAME or (folder == home and _others_in(home)):
-            print(f"{folder} stays: there are files in it that the installer did not put there.")
-    print("\nSAMA for GIMP is removed. Restart GIMP if it is running.")
+            yield folder
 
 
 def _others_in(home: Path) -> bool:
     ours = {checkout.paths.weights_dir(), window_launch.folder_in(home), home / FILE_NAME}
     return any(entry not in ours for entry in home.iterdir())
-
-
-def _summary(weights: list[Path]) -> str:
-    size = sum(file.stat().st_size for file in weights) / _MB
-    return f"{len(weights)} file{'s' if len(weights) != 1 else ''}, {size:.0f} MB"

@@ -64,12 +64,12 @@ def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
             return 0
         manifest.save()
     profiles = [folder.parent.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
-    own = manifest.environment.python if manifest.environment and not manifest.environment.made else None
     return run(
         replace(
             wishes,
             forced_profiles=wishes.forced_profiles or profiles,
-            python=wishes.python or own,
+            # A repair has no question about further ones.
+            models=wishes.models or (),
             mend="make" if "make" in remedies else "update" if "update" in remedies else "",
         ),
         front,

@@ -14,6 +14,7 @@ from installer.events import (
     Note,
     Planned,
     Progress,
+    RemovalPlanned,
     StepDone,
     StepFailed,
     StepStarted,
@@ -44,6 +45,8 @@ class TextFrontEnd:
             self._words.append(event.text)
         elif isinstance(event, Planned):
             _show_plan(event)
+        elif isinstance(event, RemovalPlanned):
+            _show_removal(event)
         elif isinstance(event, StepStarted) and event.step != "look":
             self._words.clear()
             _say(f"[{event.number}/{event.count}] {event.title} …")
@@ -75,6 +78,34 @@ class TextFrontEnd:
             print()
             raise InstallError("There is nobody to ask. Give --yes to install without asking.") from None
         return answer.strip().lower() in ("", "y", "yes")
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """Show the models that can be had, and ask; none where nobody answers."""
+        _say("\nThe model that comes with SAMA is all you need to begin. These larger ones can be downloaded too:")
+        known = [offer.name for offer in plan.models]
+        for offer in plan.models:
+            _say(f"  {offer.name}: {offer.missing / _MB:.0f} MB, licence {offer.licence}; needs {offer.needs}")
+        while True:
+            try:
+                answer = input(f"Which of them, for example {known[0]}? Just Enter for none: ")
+            except EOFError:
+                _say("")
+                return ()
+            names = tuple(dict.fromkeys(answer.replace(",", " ").split()))
+            if set(names) <= set(known):
+                return names
+            _say(f"Please say one or more of {', '.join(known)}, or nothing.")
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        """Ask whether the models go too; they stay where nobody answers."""
+        for file in plan.weights:
+            _say(f"  {file.name}, {file.size / _MB:.0f} MB")
+        try:
+            answer = input("Remove them too? Models of your own training cannot be downloaded again. [y/N] ")
+        except EOFError:
+            _say("\nThere is nobody to ask, so they stay. --remove-weights removes them.")
+            return False
+        return answer.strip().lower() in ("y", "yes")
 
 
 class Meter:
@@ -130,6 +161,17 @@ def _show_plan(plan: Planned) -> None:
             f"  Free disk space needed meanwhile: {plan.needed_bytes / _GIB:.1f} GiB. There are "
             f"{plan.free_bytes / _GIB:.1f} GiB."
         )
+
+
+def _show_removal(plan: RemovalPlanned) -> None:
+    _say("What is removed:")
+    for place in plan.places:
+        _say(f"  {place}")
+    if plan.weights:
+        fate = {"remove": "go too", "keep": "stay", "ask": "stay, unless you want them removed"}[plan.weights_fate]
+        number = f"{len(plan.weights)} file{'s' if len(plan.weights) != 1 else ''}"
+        size = sum(file.size for file in plan.weights) / _MB
+        _say(f"The models in {plan.weights_folder} ({number}, {size:.0f} MB) {fate}.")
 
 
 def _show_gimp(gimp: GimpSeen) -> None:

@@ -56,19 +56,27 @@ class Build:
         name: one of `NAMES`.
         index: the address of the index it comes from, or "" for the one that pip uses anyway.
         size: with all else that the engine needs.
+        usual: the size with the build that is installed where `index` cannot be used.
         reason: a sentence on why this one.
     """
 
     name: str
     index: str
     size: Size
+    usual: Size
     reason: str
 
 
 def choose(wish: str | None, accelerator: Accelerator, computer: Computer) -> Build:
     """Return the build to install: the one of `NAMES` that the person wishes, else the one that fits."""
     name = wish or _fitting(accelerator, computer)
-    return Build(name, _index(name, accelerator, computer), size_of(name, computer), _reason(name, wish, accelerator))
+    return Build(
+        name,
+        _index(name, accelerator, computer),
+        size_of(name, computer),
+        size_of("default", computer),
+        _reason(name, wish, accelerator),
+    )
 
 
 def size_of(name: str, computer: Computer) -> Size:

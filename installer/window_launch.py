@@ -20,7 +20,7 @@ from pathlib import Path
 from installer import environment, pythons
 from installer.checkout import ROOT
 from installer.child_processes import clean_environment, run_quietly
-from installer.events import Event, Planned, Stop
+from installer.events import Event, Planned, RemovalPlanned, Stop
 from installer.failures import InstallError
 from installer.manifest import Manifest, remove_tree
 from installer.resolving import Pip, failure_of
@@ -236,3 +236,9 @@ class _Deaf:
 
     def agrees(self, plan: Planned) -> bool:
         return True
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        return ()
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        return False

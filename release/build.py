@@ -66,12 +66,14 @@ def contents(wheel: Path) -> dict[str, Path]:
     """What goes into the archive: the names there, and the files here."""
     files = {file.name: file for file in STARTERS.iterdir()}
     files["LICENSE"] = ROOT / "LICENSE"
-    for folder in ("installer", "gimp_plugin"):
+    # The photo is what the installer tries the engine on.
+    for folder in ("installer", "gimp_plugin", "demo/photos"):
         for file in (ROOT / folder).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 files[file.relative_to(ROOT).as_posix()] = file
-    for page in (ROOT / "docs").glob("*.md"):
-        files[f"docs/{page.name}"] = page
+    for pattern in ("*.md", "pictures/installer-*.png"):
+        for page in (ROOT / "docs").glob(pattern):
+            files[page.relative_to(ROOT).as_posix()] = page
     files[f"wheels/{wheel.name}"] = wheel
     return files
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from installer.events import Event, Finding, Finished, Note, Planned, StepDone, StepFailed, StepStarted
+from installer.events import Event, Finding, Finished, Note, Planned, RemovalPlanned, StepDone, StepFailed, StepStarted
 from installer.window import gimp_start, installed
 from installer.window.feed import step_title
 from installer.window.frame import Frame
@@ -28,6 +28,7 @@ from installer.window.report import report
 from installer.window.run import InstallerRun
 
 FOUND, MODELS, INSTALL, CHECK, DONE = "What was found", "Models", "Install", "Try it out", "Done"
+_REMOVING = ("Removing", "This takes a moment.")
 ENTRIES = [FOUND, MODELS, INSTALL, CHECK, DONE]
 
 Action = Callable[[], object]
@@ -185,6 +186,8 @@ class Controller(QObject):
             # A repair takes other steps than were planned at first.
             self._journey.plan = event
             self._list_steps()
+        if isinstance(event, RemovalPlanned):
+            self.progress.begin(*_REMOVING, [(step, step_title(step)) for step in event.steps])
         # Looked at once more before anything is done: no step that a person waits for.
         if isinstance(event, (StepStarted, StepDone)) and event.step == "look":
             return
@@ -305,7 +308,7 @@ class Controller(QObject):
         self._name(back=("&Back", self._back_to_found), next=("&Remove", self._remove))
 
     def _remove(self) -> None:
-        self.progress.begin("Removing", "This takes a moment.", [])
+        self.progress.begin(*_REMOVING, [])
         self._show(self.progress, None)
         self._name()
         self._start(self.programs.remove(self.removal.models.isChecked()), self._show_step, self._removed)

@@ -10,9 +10,17 @@ from dataclasses import fields
 from typing import Any
 
 from installer import events
-from installer.events import Event, GimpSeen, Planned
+from installer.events import Event, GimpSeen, ModelOffer, WeightFile
 
 _KINDS = {kind.kind: kind for kind in Event.__subclasses__()}
+#: The fields that hold several things, and what these are; None for texts.
+_PARTS: dict[str, type | None] = {
+    "gimps": GimpSeen,
+    "models": ModelOffer,
+    "weights": WeightFile,
+    "steps": None,
+    "places": None,
+}
 
 AGREE = {"agree": True}
 STOP = {"stop": True}
@@ -27,10 +35,10 @@ def event_in(line: str) -> Event | None:
     kind = _KINDS.get(data.get("event", "")) if isinstance(data, dict) else None
     if kind is None:
         return None
-    if kind is Planned:
-        data["gimps"] = tuple(_made(GimpSeen, gimp) for gimp in data.get("gimps", ()))
-        data["steps"] = tuple(data.get("steps", ()))
     try:
+        for field, part in _PARTS.items():
+            if field in data:
+                data[field] = tuple(_made(part, item) if part else item for item in data[field])
         return _made(kind, data)
     except TypeError:
         # A field that was added to this kind is missing: told by another version of the installer.

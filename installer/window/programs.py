@@ -40,7 +40,7 @@ class Programs:
     def remove(self, models_too: bool) -> list[str]:
         """Remove SAMA."""
         weights = "--remove-weights" if models_too else "--keep-weights"
-        return [self.python, _INSTALLER, "--yes", "--uninstall", weights, "--keep-window"]
+        return [self.python, _INSTALLER, "--json", "--yes", "--uninstall", weights, "--keep-window"]
 
     def list_models(self) -> list[str]:
         """Say which models there are. Needs no engine, so that it can be asked before there is one."""

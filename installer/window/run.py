@@ -25,7 +25,6 @@ class InstallerRun(QObject):
         super().__init__(parent)
         self.log: list[str] = []
         self._end: Finished | None = None
-        self._lines: list[str] = []
         self._complaints: list[str] = []
         self.child = Child(command, parent=self)
         self.child.line.connect(self._line)
@@ -47,7 +46,6 @@ class InstallerRun(QObject):
             return
         self.log.append(line)
         if event is None:
-            self._lines.append(line.strip())
             event = Log("", line)
         self.told.emit(event)
 
@@ -60,13 +58,8 @@ class InstallerRun(QObject):
         self.finished.emit(self._end or self._end_without_event(status))
 
     def _end_without_event(self, status: int) -> Finished:
-        """How a run ended that did not say so: removing is told in plain text, and a process can be killed."""
-        complaints = [line.strip() for line in self._complaints if line.strip()]
-        if status == 0:
-            return Finished(0, True, next((line for line in reversed(self._lines) if line), ""))
-        if status == 1 and complaints and not any(line.startswith("Traceback") for line in complaints):
-            return Finished(1, True, " ".join(complaints))
-        last = complaints[-1] if complaints else "no message"
+        """How a run ended that did not say so: a process can be killed."""
+        last = next((line.strip() for line in reversed(self._complaints) if line.strip()), "no message")
         message = (
             f"The installer ended before it was done (exit status {status}: {last}). Try again: it takes up from what "
             "there is, and nothing half-made is used."

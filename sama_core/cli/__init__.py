@@ -14,6 +14,7 @@ from types import ModuleType
 
 from sama_core import __version__
 from sama_core.errors import SamaError
+from sama_core.inference import inductor_folder
 
 VERBS = {
     "select": "click on a thing in a photo and write a soft selection",
@@ -48,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     assert module is not None, "argparse lets no command line without a verb pass"
     try:
-        return module.run(options)
+        with inductor_folder.kept_in_home():
+            return module.run(options)
     except SamaError as error:
         _complain(str(error))
         return BAD_USAGE if error.status < 499 else FAILED

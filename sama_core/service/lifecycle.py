@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sama_core import __version__, paths
 from sama_core.errors import EngineUnavailable
 from sama_core.file_lock import FileLock
+from sama_core.inference import inductor_folder
 from sama_core.service import PROTOCOL
 from sama_core.service.log_file import open_log
 from sama_core.service.sweep import remove_stale_drafts
@@ -140,14 +140,6 @@ def idle_seconds() -> float:
     return seconds
 
 
-def _keep_torchs_folder() -> None:
-    """Have PyTorch keep a folder that it makes in any case here: among the system's temporary files it would stay."""
-    folder = paths.cache_dir() / "inductor"
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
-
-
 def serve(engines: EnginePool, detached: bool) -> int:
     """Be the engine until told to stop or idle; return the process's exit status.
 
@@ -169,7 +161,7 @@ def serve(engines: EnginePool, detached: bool) -> int:
             if not detached:
                 print("An engine is already running.", file=sys.stderr)
             return 0
-        _keep_torchs_folder()
+        inductor_folder.keep_in_home()
         if detached and hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         open_log(paths.log_file(), detached)

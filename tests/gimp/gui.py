@@ -66,6 +66,7 @@ class Screen:
         """
         self.workspace = workspace
         self._processes: list[subprocess.Popen[bytes]] = []
+        LOGS.mkdir(parents=True, exist_ok=True)
         self._log = (LOGS / "screen.log").open("wb")
         self._frame_buffer = workspace.folder / "screen"
         self._frame_buffer.mkdir(exist_ok=True)

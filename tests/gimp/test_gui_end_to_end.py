@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gui import GimpOnScreen, Screen, wait_for
 from sandbox import GimpSession, Workspace
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+from installer import gimp_memory
 
 PHOTO = Path(__file__).resolve().parents[2] / "demo" / "photos" / "chelsea.png"
 #: On the cat: forehead, left cheek, chest.
@@ -104,3 +108,25 @@ def test_clicks_become_a_layer_mask_that_can_be_undone_and_redone(desktop: GimpO
     desktop.undo()
     wait_for(lambda: gimp.json(MASK) is None, "Ctrl+Z to take the layer mask away again")
     desktop.screen.screenshot("matte-3-undone")
+
+
+def test_what_gimp_remembers_of_it_goes_with_uninstalling(desktop: GimpOnScreen, photo: Path):
+    # The last test of its desktop: GIMP writes most of that when it is closed.
+    profile = desktop.gimp.workspace.profile
+    desktop.show(photo)
+    desktop.open_by_search("sama select", "^SAMA Select")
+    desktop.screen.key("Escape")
+    wait_for(lambda: not desktop.screen.window("^SAMA Select"), "the dialog to close")
+    desktop.gimp.run("img.clean_all()\ndisplay.delete()")
+    desktop.gimp.close()
+    assert {"action-history", "shortcutsrc", "pluginrc"} <= mentioning_sama(profile)
+    gimp_memory.forget(profile)
+    # pluginrc is GIMP's list of the plug-ins that are there; it drops SAMA from it at its next start.
+    assert mentioning_sama(profile) == {"pluginrc"}
+
+
+def mentioning_sama(profile: Path) -> set[str]:
+    """The files of GIMP's settings that name the plug-in or one of its commands."""
+    files = [path for path in profile.rglob("*") if path.is_file() and "sama_select" not in path.parts]
+    named = [path for path in files if b"plug-in-sama" in path.read_bytes() or b"sama_select" in path.read_bytes()]
+    return {str(path.relative_to(profile)) for path in named}

@@ -1,4 +1,4 @@
-"""The installer, killed with all its programs at one moment: `killed_at.py MOMENT OPTIONS…`.
+"""The installer, killed with all its programs at one moment: `killed_at.py MOMENT OPTIONS…`, or `MOMENT --uninstall`.
 
 MOMENT is "event N" (when the Nth event is told) or "change N" (before the Nth change to a file). Without a kill at that
 moment it ends as the installer does. It prints how many events and changes there were.
@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from installer import command, installation
-from installer.events import Event, Planned, Stop
+from installer import command, installation, removal
+from installer.events import Event, Planned, RemovalPlanned, Stop
 
 #: What Python tells its audit hooks before it changes something on the disk, or starts a program that may.
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.symlink", "subprocess.Popen"}
@@ -40,16 +40,25 @@ class Killer:
     def tell(self, event: Event) -> None:
         self.count("event")
         # Looking at the computer, before the plan, starts programs too, but changes nothing.
-        self.armed = self.armed or isinstance(event, Planned)
+        self.armed = self.armed or isinstance(event, (Planned, RemovalPlanned))
 
     def agrees(self, plan: Planned) -> bool:
         return True
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        return ()
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        return False
 
 
 if __name__ == "__main__":
     kind, number = sys.argv[1].split()
     killer = Killer(kind, int(number))
     sys.addaudithook(killer.audit)
-    status = installation.run(command.wishes_of(sys.argv[2:]), killer, Stop())
+    if sys.argv[2:] == ["--uninstall"]:
+        status = removal.uninstall(removal.RemovalWishes(), killer)
+    else:
+        status = installation.run(command.wishes_of(sys.argv[2:]), killer, Stop())
     print(*killer.counts.values())
     sys.exit(status)

@@ -16,6 +16,11 @@ class Index:
         breaks_after: bytes after which a connection for a file breaks, once for each number in the list.
         ranges: the `Range` of every request for a file, None for none.
         ignores_ranges: send all of a file whatever is asked for.
+        sent: the names of the files that the installer itself has got whole, in their order.
+        lost_after: give the installer no more files after so many; None for no such limit.
+
+    What is planned for `lost_after` holds for the installer's own requests: pip looks into packages before it, how
+    often and how far is up to its version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,6 +28,8 @@ class Index:
         self.breaks_after: list[int] = []
         self.ranges: list[str | None] = []
         self.ignores_ranges = False
+        self.sent: list[str] = []
+        self.lost_after: int | None = None
         self.hang = threading.Event()
         self.hang.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -79,10 +86,18 @@ class Index:
                     self.answer(200, index._page(name.strip("/")), "text/html")
                 elif kind == "files" and name.endswith(".metadata"):
                     self.answer(200, metadata(index.folder / name[: -len(".metadata")]))
-                elif kind == "files" and (index.folder / name).is_file():
+                elif kind == "files" and (index.folder / name).is_file() and not self.is_lost():
                     self.send_file((index.folder / name).read_bytes())
+                    if self.is_the_installers():
+                        index.sent.append(name)
                 else:
                     self.answer(404, b"")
+
+            def is_the_installers(self) -> bool:
+                return self.command == "GET" and not self.headers.get("User-Agent", "").startswith("pip/")
+
+            def is_lost(self) -> bool:
+                return self.is_the_installers() and index.lost_after is not None and len(index.sent) >= index.lost_after
 
             def answer(self, status: int, body: bytes, kind: str = "application/octet-stream") -> None:
                 self.send_response(status)

@@ -197,6 +197,40 @@ def test_environment_of_ones_own_replaces_the_installers(machine, profile, built
     assert bare_engine.exists()
 
 
+def planned(machine: Machine, *options: str) -> dict:
+    shown = machine.run("--dry-run", "--json", *options)
+    assert shown.returncode == 0, shown.stderr
+    (plan,) = [event for event in map(json.loads, shown.stdout.splitlines()) if event["event"] == "planned"]
+    return plan
+
+
+def test_python_that_was_named_once_is_kept_to(machine, profile, quick, bare_engine):
+    machine.install(*quick)
+    before = machine.contents()
+    plan = planned(machine)
+    assert (plan["engine"], plan["python"], plan["steps"]) == ("use", str(bare_engine), ["check"])
+    assert "Engine: the one that" in machine.install("--no-self-check")
+    assert machine.contents() == before
+    for otherwise in (["--own-environment"], ["--torch", "cpu"], ["--package", str(ROOT)]):
+        assert planned(machine, *otherwise)["engine"] == "make"
+
+
+def test_python_that_was_named_once_and_works_no_more_is_told(machine, profile, quick, bare_engine, tmp_path):
+    gone = tmp_path / "gone"
+    gone.symlink_to(bare_engine.parents[1])
+    machine.install("--python", gone / "bin" / "python", "--no-self-check")
+    gone.unlink()
+    refused(machine, says="--own-environment")
+    machine.uninstall()
+
+
+def test_older_engine_in_ones_own_python_is_told(machine, profile, quick, tmp_path):
+    newer = copy_of_the_checkout(tmp_path / "newer version")
+    (newer / "sama_core" / "__init__.py").write_text('__version__ = "0.2.0"\n')
+    text = machine.install(*quick, installer=newer / "installer" / "install.py")
+    assert "has the engine of SAMA 0.1.0, and this is SAMA 0.2.0" in text
+
+
 def test_build_leaves_the_source_folder_alone(machine, profile, small_source, small_wheel):
     wheel = small_wheel()
     source = small_source(

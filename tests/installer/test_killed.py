@@ -131,6 +131,28 @@ def test_killed_while_updating_the_engine_it_claims_nothing(machine, small_wheel
     assert_claims_are_true(machine, profile)
 
 
+def test_removal_that_was_killed_is_gone_on_with(machine, bare_engine):
+    profile = machine.add_gimp("3.0.4")
+    options = ["--python", bare_engine, "--no-self-check"]
+    before = machine.contents()
+    machine.install(*options)
+    done = killed(machine, "event 0", ["--uninstall"])
+    assert done.returncode == 0, done.stderr
+    assert machine.contents() == before
+    events, changes = map(int, done.stdout.split())
+    # What comes after the last change that is made in SAMA's folder needs no going on with.
+    moments = [f"event {number}" for number in range(4, events, 2)]
+    moments += [f"change {number}" for number in range(1, changes - 3, changes // 4)]
+    for moment in moments:
+        machine.install(*options)
+        done = killed(machine, moment, ["--uninstall"])
+        assert done.returncode == -signal.SIGKILL, (moment, done.stderr)
+        if (profile / "plug-ins" / "sama_select" / "sama_select.py").exists():
+            assert_claims_are_true(machine, profile)
+        machine.uninstall()
+        assert machine.contents() == before, moment
+
+
 def test_run_after_a_kill_says_so(machine, bare_engine):
     machine.add_gimp("3.0.4")
     options = ["--python", bare_engine, "--no-self-check"]

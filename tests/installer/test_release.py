@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -83,6 +84,15 @@ def test_engine_would_come_from_the_releases_own_wheel(machine, unpacked):
         assert "Traceback" not in done.stderr
     finally:
         wheel_aside.rename(wheel)
+
+
+def test_what_the_trial_and_the_page_on_installing_need_is_there(unpacked):
+    code = "from installer import sample; print(sample.photo().width)"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=unpacked) == b"451\n"
+    page = (unpacked / "docs" / "install.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)[^):]*\)", page)
+    assert links
+    assert [link for link in links if not (unpacked / "docs" / link).exists()] == []
 
 
 def starter(machine, unpacked: Path, command: list[str]) -> subprocess.CompletedProcess[str]:

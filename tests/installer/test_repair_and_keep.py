@@ -100,6 +100,7 @@ def test_weights_kept_when_the_rest_went_can_be_removed_later(machine, profile, 
     machine.install(*quick)
     download(weights)
     machine.uninstall("--keep-weights")
+    assert "--remove-weights removes them" in machine.uninstall()
     machine.uninstall("--remove-weights")
     assert not machine.sama_home.exists()
 
@@ -118,11 +119,47 @@ def test_dry_run_says_what_becomes_of_the_weights_and_changes_nothing(machine, p
     machine.install(*quick)
     download(weights)
     before = machine.contents()
-    says = {"": "Would ask about", "--keep-weights": "Would keep", "--remove-weights": "Would remove"}
-    for option, verb in says.items():
+    says = {"": "stay, unless you want them removed.", "--keep-weights": "stay.", "--remove-weights": "go too."}
+    for option, fate in says.items():
         text = machine.uninstall("--dry-run", *filter(None, [option]))
-        assert f"{verb} {weights.parent}" in text
+        assert f"The models in {weights.parent} (1 file, 3 MB) {fate}" in text
     assert machine.contents() == before
+
+
+#: As GIMP 3.0 and 3.2 write them.
+HISTORY = """# GIMP action-history
+
+(history-item "view-show-all" 2)
+{sama}(history-item "plug-in-sama-select-other" 0)
+
+# end of action-history
+"""
+SHORTCUTS = """# GIMP shortcutsrc
+# If you delete this file, all shortcuts will be reset to defaults.
+
+(file-version 1)
+
+{sama}# (action "plug-in-gfig")
+(action "select-all" "<Primary>a")
+
+# end of shortcutsrc
+"""
+
+
+def test_removing_takes_samas_commands_off_gimps_lists(machine, profile, quick):
+    machine.install(*quick)
+    history, shortcuts = profile / "action-history", profile / "real" / "shortcutsrc"
+    history.write_text(HISTORY.format(sama='(history-item "plug-in-sama-select" 0)\n'))
+    history.chmod(0o600)
+    shortcuts.parent.mkdir()
+    commands = '# (action "plug-in-sama-alpha-matte")\n(action "plug-in-sama-select" "<Primary>j" "<Alt>j")\n'
+    shortcuts.write_text(SHORTCUTS.format(sama=commands))
+    (profile / "shortcutsrc").symlink_to(shortcuts)
+    machine.uninstall()
+    assert (history.read_text(), history.stat().st_mode & 0o777) == (HISTORY.format(sama=""), 0o600)
+    assert shortcuts.read_text() == SHORTCUTS.format(sama="")
+    assert sorted(path.name for path in profile.iterdir()) == ["action-history", "real", "shortcutsrc"]
+    assert (profile / "shortcutsrc").is_symlink()
 
 
 def users_own(machine, profile) -> dict[Path, bytes]:
@@ -133,6 +170,7 @@ def users_own(machine, profile) -> dict[Path, bytes]:
         profile / "plug-in-settings" / "GimpProcedureConfigRun-plug-in-other.last": b"(radius 3)\n",
         profile / "plug-ins" / "other" / "other.py": b"print('another plug-in')\n",
         profile / "gimprc": b"(show-tips no)\n",
+        profile / "action-history": HISTORY.format(sama="").encode(),
     }
 
 

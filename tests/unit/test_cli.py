@@ -49,6 +49,27 @@ def test_answers_about_itself_need_neither_torch_nor_numpy(argument):
     assert imported & {"torch", "numpy", "PIL", "starlette", "timm"} == set()
 
 
+def test_pytorch_leaves_nothing_among_temporary_files(tmp_path):
+    temporary, home = tmp_path / "temporary", tmp_path / "home"
+    temporary.mkdir()
+    home.mkdir()
+    # As a command that needs PyTorch: this part of it makes a folder when it is imported.
+    code = (
+        "from sama_core.cli import info, main\n"
+        "def run(options):\n"
+        "    import torch._dynamo, os\n"
+        "    print(os.environ['TORCHINDUCTOR_CACHE_DIR'])\n"
+        "    return 0\n"
+        "info.run = run\n"
+        "assert main(['info', 'lite']) == 0"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "TORCHINDUCTOR_CACHE_DIR"}
+    places = {"TMPDIR": str(temporary), "SAMA_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    told = subprocess.check_output([sys.executable, "-c", code], env={**environment, **places}, text=True)
+    assert Path(told.strip()) == home / "cache" / "inductor"
+    assert [*temporary.iterdir(), *home.iterdir()] == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -117,7 +117,7 @@ class WelcomePage(Page):
         )
         texts = {
             Choice.INSTALL: usual,
-            Choice.REPAIR: ("&Repair it", "The engine is made anew. Settings and models are kept."),
+            Choice.REPAIR: ("&Repair it", "What is missing or changed is put back. Settings and models are kept."),
             Choice.REMOVE: ("Re&move it", "It is taken off this computer."),
         }
         group = QButtonGroup(box)
