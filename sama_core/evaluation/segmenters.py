@@ -44,7 +44,7 @@ class Segmenter(ClickSegmenter, Protocol):
 
 
 class EngineSegmenter:
-    """The product's own way: `Engine.select` at full resolution, the previous logits as prompt of the next click.
+    """The product's own way: `Engine.select` at full resolution with all clicks so far, as the plug-in sends them.
 
     Args:
         model, device, weights, adapter: as for `Engine`.
@@ -58,20 +58,16 @@ class EngineSegmenter:
         self.name = f"SAMA {model}"
         # one photo at a time: its overview and its quadrants, and those of the crop of a second look
         self._engine = Engine(model, device, EmbeddingCache(None, ram_entries=2 * (QUADRANTS + 1)), weights, adapter)
-        self._logits: np.ndarray | None = None
         self._prompt = Prompt()
 
     def begin(self, rgb: np.ndarray) -> None:
         """Encode the photo."""
         self._engine.set_image(rgb)
-        self._logits = None
 
     def click(self, points: list[tuple[float, float]], labels: list[int]) -> np.ndarray:
         """Answer the clicks."""
-        self._prompt = Prompt(list(points), list(labels), low_res_logits=self._logits)
-        answer = self._engine.select(self._prompt)
-        self._logits = answer.low_res_logits
-        return answer.alpha > 127
+        self._prompt = Prompt(list(points), list(labels))
+        return self._engine.select(self._prompt).alpha > 127
 
     def matte(self) -> np.ndarray:
         """Matte of the object last clicked on, from the same prompt as its mask: H×W uint8."""

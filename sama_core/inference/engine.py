@@ -305,8 +305,11 @@ class Engine:
         )
 
     def _ask_stock(self, asked: _Question) -> StockAnswer:
-        tensors = PromptTensors(asked.prompt, asked.picture.frame)
-        return self._compute(lambda device: self._predictor.stock(asked.picture.views[OVERVIEW], tensors, device))
+        picture = asked.picture
+        tensors = PromptTensors(asked.prompt, picture.frame)
+        return self._compute(
+            lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.dialogue)
+        )
 
     def _look_again(
         self, asked: _Question, first: StockAnswer, window: Window, progress: Progress

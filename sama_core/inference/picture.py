@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from sama_core.images import Reduced, Window
-from sama_core.inference.predictor import Predictor
+from sama_core.inference.predictor import Dialogue, Predictor
 from sama_core.model.backbones.base import Features
 
 
@@ -24,6 +24,7 @@ class Picture:
         frame: how it lies in the model input.
         shown: how it lies in what the local views and the heads see.
         views: what is encoded, by number of the view.
+        dialogue: what stock SAM has answered about it.
     """
 
     def __init__(self, rgb: np.ndarray, name: str, predictor: Predictor, window: Window | None = None) -> None:
@@ -31,6 +32,7 @@ class Picture:
         self.frame = predictor.frame(*rgb.shape[:2])
         self.shown = predictor.shows(*rgb.shape[:2])
         self.views: dict[int, Features] = {}
+        self.dialogue = Dialogue()
         self._predictor = predictor
         self._crop: Picture | None = None
 

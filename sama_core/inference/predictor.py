@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +43,14 @@ class PromptTensors:
             self.logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
         self.answered = prompt.low_res_logits is not None
 
+    def key(self, count: int) -> bytes:
+        """Names the prompt with its first `count` clicks."""
+        parts = (self.points[:count], self.labels[:count], self.box, self.logits)
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes() + b"|")
+        return digest.digest()
+
     def first(self, count: int, logits: np.ndarray | None, device: torch.device) -> list[torch.Tensor]:
         """The prompt with its first `count` clicks and a mask prompt, as `PromptableSam.embed_prompts` takes it."""
         corners = np.zeros((1, 2), np.float32) if self.box is None else self.box
@@ -66,6 +76,26 @@ class StockAnswer(NamedTuple):
     logits: np.ndarray
     score: float
     before: np.ndarray | None
+
+
+class Dialogue:
+    """Stock SAM's latest answers about one picture, by `PromptTensors.key`."""
+
+    #: 256 KB each; a dialogue is rarely longer, and a forgotten answer costs a decoding.
+    LENGTH = 48
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[bytes, StockAnswer] = OrderedDict()
+
+    def get(self, key: bytes) -> StockAnswer | None:
+        """The answer, if it is remembered."""
+        return self._answers.get(key)
+
+    def put(self, key: bytes, answer: StockAnswer) -> None:
+        """Remember an answer."""
+        self._answers[key] = answer
+        while len(self._answers) > self.LENGTH:
+            self._answers.popitem(last=False)
 
 
 class Predictor:
@@ -145,23 +175,29 @@ class Predictor:
     def _tensor(rgb: np.ndarray, device: torch.device) -> torch.Tensor:
         return torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1).unsqueeze(0).to(device)
 
-    def stock(self, overview: Features, prompt: PromptTensors, device: torch.device) -> StockAnswer:
+    def stock(self, overview: Features, prompt: PromptTensors, device: torch.device, dialogue: Dialogue) -> StockAnswer:
         """Stock SAM's answer.
 
-        A user's clicks came one after the other, each correcting the answer before, so they are replayed; decoding is
-        cheap.
+        A user's clicks came one after the other, each correcting the answer before, so they are replayed.
+
+        Args:
+            dialogue: what was answered about this picture before; the next click costs one decoding, not all of them.
         """
         embedding = overview.embedding.to(device).float()
-        logits, before, score = prompt.logits, prompt.logits, 0.0
+        logits, answer = prompt.logits, None
         first = 1 if prompt.box is None and logits is None else 0
         count = len(prompt.labels)
         for number in range(min(first, count), count + 1) if not prompt.answered else [count]:
-            before = logits
-            decoded = self.sam.decode(embedding, *self.sam.embed_prompts(*prompt.first(number, before, device)))
-            logits = decoded.logits[0, 0].float().cpu().numpy()
-            score = float(decoded.iou[0, 0].float().clamp(0, 1))
-        assert logits is not None
-        return StockAnswer(logits, score, before)
+            key = prompt.key(number)
+            answer = dialogue.get(key)
+            if answer is None:
+                decoded = self.sam.decode(embedding, *self.sam.embed_prompts(*prompt.first(number, logits, device)))
+                score = float(decoded.iou[0, 0].float().clamp(0, 1))
+                answer = StockAnswer(decoded.logits[0, 0].float().cpu().numpy(), score, logits)
+                dialogue.put(key, answer)
+            logits = answer.logits
+        assert answer is not None
+        return answer
 
     def quadrants(self, logits: np.ndarray) -> list[int]:
         """The quadrants that stock SAM's 256×256 answer reaches, with a margin: the local views worth encoding."""

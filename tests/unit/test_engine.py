@@ -325,8 +325,8 @@ def small_thing(engine, monkeypatch):
     asked, encoded, windows = [], [], []
     stock, encode = engine._predictor.stock, engine._predictor.encode
 
-    def pretended(features, prompt, device):
-        answer = stock(features, prompt, device)
+    def pretended(features, prompt, device, dialogue):
+        answer = stock(features, prompt, device, dialogue)
         asked.append(prompt)
         if len(asked) % 2:
             logits = np.full((256, 256), -6, np.float32)
@@ -412,3 +412,30 @@ def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monk
     monkeypatch.setattr("sama_core.inference.engine.window_for", lambda *_: window)
     engine.set_image(large_photo)
     assert lies_within(engine.matte(Prompt([(600, 140)], [1]), method="head").alpha, window)
+
+
+def test_a_further_click_costs_one_decoding_and_answers_as_a_dialogue_from_the_start(engine, photo):
+    """Earlier clicks are remembered, not decoded again; the answer is the same."""
+    points, labels = [(100, 60), (120, 80), (20, 20)], [1, 1, 0]
+    engine.set_image(photo)
+    decoded = []
+    decode = engine._predictor.sam.decode
+
+    def counting(*args):
+        decoded.append(1)
+        return decode(*args)
+
+    engine._predictor.sam.decode = counting
+    try:
+        engine.predict_logits(Prompt(points[:1], labels[:1]))
+        engine.predict_logits(Prompt(points[:2], labels[:2]))
+        assert len(decoded) == 2
+        kept, _ = engine.predict_logits(Prompt(points, labels))
+        assert len(decoded) == 3
+        engine.set_image(photo[::-1].copy())
+        engine.set_image(photo)
+        fresh, _ = engine.predict_logits(Prompt(points, labels))
+        assert len(decoded) == 6, "another picture in between: a new dialogue"
+    finally:
+        engine._predictor.sam.decode = decode
+    np.testing.assert_array_equal(kept, fresh)
