@@ -1,4 +1,4 @@
-"""The alpha refiner: a small U-Net that finds alpha inside an unknown band, at the resolution of the pixels it is given.
+"""The alpha refiner: a small U-Net that finds alpha inside an unknown band, at the resolution of the pixels it gets.
 
 It sees what a solver would be given, a tile of the photo, a coarse mask and a band, and what makes solvers strong: the
 colours of the known foreground and background carried into the band, the alpha that they imply, and a guided filter of
@@ -6,6 +6,8 @@ the mask.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +34,7 @@ _LEAK = 0.02
 class Refiner(nn.Module):
     """Alpha inside an unknown band.
 
-    Some 1 M parameters and 25 thousand multiplications per pixel.
+    1.4 M parameters, 29 thousand multiplications for each pixel of a tile.
     """
 
     def __init__(self) -> None:
@@ -40,20 +42,20 @@ class Refiner(nn.Module):
         self.stem = _convolution(8 * 4 + 6, _WIDTHS[0])
         self.encoder = nn.ModuleList([_Block(_WIDTHS[0], 1)])
         self.down = nn.ModuleList()
-        for before, width in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True):
+        for before, width in pairwise(_WIDTHS):
             self.down.append(_convolution(before, width, stride=2))
             self.encoder.append(_Block(width, 2 if width >= 64 else 1))
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
-        for before, width in zip(_WIDTHS[:0:-1], _WIDTHS[-2::-1], strict=True):
+        for before, width in pairwise(_WIDTHS[::-1]):
             self.up.append(nn.Conv2d(before, width, 1))
             self.decoder.append(_Block(width, 1))
         self.spread = nn.Conv2d(_WIDTHS[0], 4 * _FINE, 3, padding=1)
         self.fine = nn.Conv2d(_FINE + 8, 16, 3, padding=1)
         self.last = nn.Conv2d(16, 1, 3, padding=1)
         # at first the answer is the coarse mask
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, rgb: Tensor, mask: Tensor, band: Tensor) -> Tensor:
         """Refine.
@@ -127,7 +129,7 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
     while len(levels) < _COLOUR_LEVELS and min(weight.shape[-2:]) >= 2:
         weighted, weight = F.avg_pool2d(weighted, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
         levels.append((weighted, weight))
-    colour = F.adaptive_avg_pool2d(fallback, levels[-1][1].shape[-2:])
+    colour = F.interpolate(fallback, size=levels[-1][1].shape[-2:], mode="area")
     for weighted, weight in reversed(levels):
         if colour.shape[-2:] != weight.shape[-2:]:
             colour = F.interpolate(colour, size=weight.shape[-2:], mode="bilinear", align_corners=False)

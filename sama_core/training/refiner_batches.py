@@ -87,7 +87,7 @@ class Batches:
 
     def draw(self) -> Examples:
         """Make a batch; the pools are not empty."""
-        size, side = self._size, self._side
+        size = self._size
         tile = self._tiles.take(self._whole(self._tiles.filled, size))
         shown = self._warp(tile, self._tile_geometry())
         colour, alpha, mask, band = shown.split([3, 1, 1, 1], 1)

@@ -4,8 +4,8 @@ usage: python -m sama_core.training.refiner_cli --data DATA --out FILE --seconds
 
 DATA has the layout of `datasets.find_entries`; its training photos are used, one in fifty of them for the check alone.
 Workers draw tiles for as long as the run lasts; the newest stay in a pool on the device, from which batches are
-composited. The learning rate follows the clock and is 0 at the end, whatever the machine's speed. FILE (.safetensors) is
-written every minute and at the end, the losses beside it as JSON lines.
+composited. The learning rate follows the clock and is 0 at the end, whatever the machine's speed. FILE (.safetensors)
+is written every minute and at the end, the losses beside it as JSON lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from sama_core.model.refiner import Refiner
-    from sama_core.training.refiner_batches import Batches, Examples
+    from sama_core.training.refiner_batches import Examples
 
 #: One photo in so many is kept for the check.
 _HELD_OUT = 50
@@ -185,8 +185,9 @@ class Run:
         import torch
 
         recipe, device = self._recipe, self._device
-        self._wait_for_tiles()
+        # before the wait: making one imports much of PyTorch
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.learning_rate, weight_decay=1e-3)
+        self._wait_for_tiles()
         first = time.monotonic()
         next_save, next_line = first + recipe.save_every, first
         sums: dict[str, torch.Tensor] = {}

@@ -1,8 +1,8 @@
 """Tiles that train the alpha refiner: a foreground, its exact alpha, a coarse mask of it and an unknown band.
 
 The foregrounds are drawn (`procedural`) on objects and outlines of photos. The coarse mask is what a segmentation head
-makes of the alpha on its grid: thin parts lost, edges shifted and blurred, blobs added and taken away. What comes out is
-not composited yet, so that one tile serves over many backgrounds.
+makes of the alpha on its grid: thin parts lost, edges shifted and blurred, blobs added and taken away. What comes out
+is not composited yet, so that one tile serves over many backgrounds.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ def band_around(mask: np.ndarray, cell: float, factor: float) -> np.ndarray:
 def _trimap(alpha: np.ndarray, rng: np.random.Generator) -> Guess:
     """Right wherever it claims to know; inside the band a head's mask or nothing."""
     sure = alpha > 0.5
-    soft = ((alpha > 0.01) & (alpha < 0.99)).astype(np.uint8)
-    soft |= cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    edge = cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    soft = (((alpha > 0.01) & (alpha < 0.99)) | edge).astype(np.uint8)
     radius = float(np.exp(rng.uniform(np.log(2), np.log(30))))
     band = cv2.distanceTransform(1 - soft, cv2.DIST_L2, 5) <= radius if soft.any() else soft > 0
     inside = head_mask(alpha, float(rng.uniform(1.2, 4.5)), rng) if rng.random() < 0.5 else np.float32(0.5)
