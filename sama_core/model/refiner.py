@@ -7,6 +7,7 @@ the mask.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -35,21 +36,33 @@ class Refiner(nn.Module):
     """Alpha inside an unknown band.
 
     1.4 M parameters, 29 thousand multiplications for each pixel of a tile.
+
+    Args:
+        folded: without batch normalisation, which `fold` has drawn into the convolutions; for use, not for training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folded: bool = False) -> None:
         super().__init__()
-        self.stem = _convolution(8 * 4 + 6, _WIDTHS[0])
-        self.encoder = nn.ModuleList([_Block(_WIDTHS[0], 1)])
+
+        def convolution(before: int, width: int, stride: int = 1) -> nn.Sequential:
+            return nn.Sequential(*_normalised(before, width, stride, folded), nn.ReLU())
+
+        def block(width: int, count: int) -> _Residual:
+            return _Residual(
+                nn.Sequential(convolution(width, width), *_normalised(width, width, 1, folded)) for _ in range(count)
+            )
+
+        self.stem = convolution(8 * 4 + 6, _WIDTHS[0])
+        self.encoder = nn.ModuleList([block(_WIDTHS[0], 1)])
         self.down = nn.ModuleList()
         for before, width in pairwise(_WIDTHS):
-            self.down.append(_convolution(before, width, stride=2))
-            self.encoder.append(_Block(width, 2 if width >= 64 else 1))
+            self.down.append(convolution(before, width, stride=2))
+            self.encoder.append(block(width, 2 if width >= 64 else 1))
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for before, width in pairwise(_WIDTHS[::-1]):
             self.up.append(nn.Conv2d(before, width, 1))
-            self.decoder.append(_Block(width, 1))
+            self.decoder.append(block(width, 1))
         self.spread = nn.Conv2d(_WIDTHS[0], 4 * _FINE, 3, padding=1)
         self.fine = nn.Conv2d(_FINE + 8, 16, 3, padding=1)
         self.last = nn.Conv2d(16, 1, 3, padding=1)
@@ -143,27 +156,39 @@ def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def _convolution(before: int, width: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, width, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-    )
+def _normalised(before: int, width: int, stride: int, folded: bool) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(before, width, 3, stride=stride, padding=1, bias=folded)
+    return convolution, nn.Identity() if folded else nn.BatchNorm2d(width)
 
 
-class _Block(nn.Module):
-    """Residual blocks of two convolutions."""
+class _Residual(nn.Module):
+    """x ← relu(x + layer(x)), for each layer."""
 
-    def __init__(self, width: int, count: int) -> None:
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Sequential(
-                _convolution(width, width),
-                nn.Conv2d(width, width, 3, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-            )
-            for _ in range(count)
-        )
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
             x = F.relu(x + layer(x))
         return x
+
+
+def fold(network: Refiner) -> Refiner:
+    """The same function as a trained network in evaluation mode, without its batch normalisation; float32, on the
+    CPU."""
+    result = Refiner(folded=True)
+    state = {name: value.detach().float().cpu() for name, value in network.state_dict().items()}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            prefix, number = name.rsplit(".", 1)
+            convolution = f"{prefix}.{int(number) - 1}"
+            mean, variance, weight, bias = (
+                state.pop(f"{name}.{part}") for part in ("running_mean", "running_var", "weight", "bias")
+            )
+            state.pop(f"{name}.num_batches_tracked")
+            gain = weight / torch.sqrt(variance + module.eps)
+            state[f"{convolution}.weight"] = state[f"{convolution}.weight"] * gain[:, None, None, None]
+            state[f"{convolution}.bias"] = bias - mean * gain
+    result.load_state_dict(state)
+    return result.eval()

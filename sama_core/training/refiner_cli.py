@@ -11,11 +11,14 @@ is written every minute and at the end, the losses beside it as JSON lines.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import math
 import mmap
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -36,13 +39,14 @@ if TYPE_CHECKING:
     from sama_core.model.refiner import Refiner
     from sama_core.training.refiner_batches import Examples
 
+_PR_SET_PDEATHSIG = 1
 #: One photo in so many is kept for the check.
 _HELD_OUT = 50
 _TILE_BYTES = TILES * CHANNELS * TILE * TILE
 _GROUND_BYTES = BACKGROUNDS * 3 * BACKGROUND * BACKGROUND
 _SLOTS_PER_WORKER = 4
-#: Training begins with so many tiles.
-_FIRST_TILES = 384
+#: Training begins with so many tiles, or after so many seconds with what there is.
+_FIRST_TILES, _PATIENCE = 384, 25.0
 #: Steps until the learning rate is reached.
 _WARMUP = 150
 #: Kept back at the end for the last file, seconds.
@@ -132,6 +136,8 @@ class Workers:
         return tiles, grounds.reshape(BACKGROUNDS, 3, BACKGROUND, BACKGROUND)
 
     def _work(self, entries: list[Entry], held: list[Entry], check: int, seed: tuple[int, int]) -> None:
+        _end_with_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         cv2.setNumThreads(1)
         source, held_source = TileSource(entries), TileSource(held)
         number, failures = 0, 0
@@ -257,6 +263,7 @@ class Run:
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
+        from sama_core.model.refiner import fold
         from sama_core.weights.files import save_weights
 
         training = {
@@ -268,10 +275,7 @@ class Run:
             "device": str(self._device),
             "seed": self._recipe.seed,
         }
-        state = {
-            name: value for name, value in self.network.state_dict().items() if not name.endswith("num_batches_tracked")
-        }
-        save_weights(state, self._out, {"format": "1", "training": json.dumps(training)})
+        save_weights(fold(self.network).state_dict(), self._out, {"format": "1", "training": json.dumps(training)})
 
     def finish(self) -> None:
         """Save, check and say so."""
@@ -280,8 +284,11 @@ class Run:
 
     def _wait_for_tiles(self) -> None:
         wanted = min(_FIRST_TILES, self._recipe.pool)
-        while self._tiles.filled < wanted or not self._grounds.filled:
+        began = time.monotonic()
+        while self._tiles.filled < wanted:
             self._receive(64)
+            if self._tiles.filled and time.monotonic() > began + _PATIENCE:
+                break
             if time.monotonic() > self._end:
                 raise RuntimeError(f"time is up with {self._tiles.filled} tiles: nothing was trained")
             if not self._workers.alive() and not self._tiles.filled:
@@ -329,6 +336,12 @@ def losses(network: Refiner, examples: Examples, device: torch.device) -> dict[s
     }
 
 
+def _end_with_parent() -> None:
+    """See to it that this process does not outlive the one that started it (Linux; elsewhere nothing happens)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
 def _process_start() -> float:
     """When this process started, as `time.monotonic` has it."""
     try:
@@ -372,6 +385,8 @@ def main(arguments: list[str] | None = None) -> None:
     held = entries[::_HELD_OUT]
     rest = [entry for number, entry in enumerate(entries) if number % _HELD_OUT] or entries
     cv2.setNumThreads(1)
+    # so that the workers are stopped also when the run is
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # before torch is imported, let alone a device touched: the workers are forks
     workers = Workers(rest, held, recipe.workers, recipe.check, recipe.seed)
     try:
