@@ -26,12 +26,16 @@ _GAMMA = 2.2
 
 
 class Examples(NamedTuple):
-    """What the refiner is shown, and the truth: rgb B×3×S×S, the others B×1×S×S, all float32 in 0..1."""
+    """What the refiner is shown, and the truth: rgb B×3×S×S, the others B×1×S×S, all float32 in 0..1.
+
+    `taught` is 1 in the part of the band where alpha is the truth, else 0.
+    """
 
     rgb: Tensor
     mask: Tensor
     band: Tensor
     alpha: Tensor
+    taught: Tensor
 
 
 class Pool:
@@ -90,8 +94,8 @@ class Batches:
         size = self._size
         tile = self._tiles.take(self._whole(self._tiles.filled, size))
         shown = self._warp(tile, self._tile_geometry())
-        colour, alpha, mask, band = shown.split([3, 1, 1, 1], 1)
-        alpha = self._flattened(alpha)
+        colour, alpha, mask, band, cover = shown.split([3, 1, 1, 1, 1], 1)
+        alpha, cover = self._flattened(alpha), self._flattened(cover)
         ground = self._warp(
             self._backgrounds.take(self._whole(self._backgrounds.filled, size)), self._ground_geometry()
         )
@@ -99,15 +103,15 @@ class Batches:
         # light and colour: each on its own, then a part of the way to each other, as in one scene
         colour, ground = self._recoloured(colour), self._recoloured(ground)
         pull = self._some(0.4) * self._between(0.2, 1.0)
-        weight = alpha.sum((2, 3), keepdim=True).clamp(min=1)
-        gain = ((colour * alpha).sum((2, 3), keepdim=True) / weight + 0.06) / (ground.mean((2, 3), keepdim=True) + 0.06)
+        weight = cover.sum((2, 3), keepdim=True).clamp(min=1)
+        gain = ((colour * cover).sum((2, 3), keepdim=True) / weight + 0.06) / (ground.mean((2, 3), keepdim=True) + 0.06)
         ground = (ground * gain.clamp(0.4, 2.5) ** pull).clamp(0, 1)
-        rgb = self._composited(colour, ground, alpha)
+        rgb = self._composited(colour, ground, cover)
         sigma = self._some(0.35) * self._between(0.4, 1.3)
         both = self._blurred(torch.cat([rgb, alpha], 1), sigma, 4)
         rgb, alpha = both.split([3, 1], 1)
         rgb = self._photographed(rgb)
-        return Examples(rgb, mask, (band > 0.5).float(), alpha.clamp(0, 1))
+        return Examples(rgb, mask, (band > 0.25).float(), alpha.clamp(0, 1), (band > 0.75).float())
 
     # Random numbers: always for the whole batch, B×1×1×1, on the device.
     def _uniform(self) -> Tensor:

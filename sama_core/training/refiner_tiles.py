@@ -3,6 +3,9 @@
 The foregrounds are drawn (`procedural`) on objects and outlines of photos. The coarse mask is what a segmentation head
 makes of the alpha on its grid: thin parts lost, edges shifted and blurred, blobs added and taken away. What comes out
 is not composited yet, so that one tile serves over many backgrounds.
+
+Some tiles are photos as they are, with a mask in place of the alpha: near the mask's edge they teach nothing, further
+off they teach which side is which in a real picture.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from sama_core.training.samples import outlined
 
 #: Side of a tile, and of a background, in pixels.
 TILE, BACKGROUND = 320, 512
-#: Channels of a tile: colour (3), alpha, coarse mask, band; all 0..255.
-CHANNELS = 6
+#: Channels of a tile, all 0..255: colour (3), alpha, coarse mask, band (255; `UNTAUGHT` where alpha is not known), and
+#: how much the colour covers the background (alpha, or 255 all over in a photo as it is).
+CHANNELS = 7
+UNTAUGHT = 128
 #: Tiles cut from one drawn object, and backgrounds sent along with them.
 TILES, BACKGROUNDS = 6, 2
 
@@ -46,6 +51,12 @@ _DRAWN_SIDE = 1024
 #: Drawn objects are shrunk to between this and 1.
 _LEAST_SCALE = 0.4
 _TRIES = 40
+#: Share of batches that are photos as they are, the sets whose masks are not good enough for it, the scales at which
+#: they are shown, and how far from a mask's edge they teach, in pixels of the photo.
+_PLAIN_SHARE = 0.2
+_COARSE_SETS = ("COCO_MVal",)
+_PLAIN_SCALE = (0.7, 1.8)
+_EDGE_ERROR = 4.0
 
 
 class Guess(NamedTuple):
@@ -56,7 +67,7 @@ class Guess(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Tiles N×6×320×320 uint8 and backgrounds M×3×512×512 uint8."""
+    """Tiles N×7×320×320 uint8 and backgrounds M×3×512×512 uint8."""
 
     tiles: np.ndarray
     backgrounds: np.ndarray
@@ -71,6 +82,7 @@ class TileSource:
 
     def __init__(self, entries: list[Entry]) -> None:
         self._entries = entries
+        self._good = [entry for entry in entries if entry.set_name not in _COARSE_SETS] or entries
         self._grain = Grain()
 
     def make(self, rng: np.random.Generator) -> Batch:
@@ -80,10 +92,11 @@ class TileSource:
             RuntimeError: forty photos in a row gave nothing usable.
         """
         for _ in range(_TRIES):
-            layer = self._layer(rng)
-            if layer is None:
-                continue
-            tiles = cut_tiles(layer, rng)
+            if rng.random() < _PLAIN_SHARE:
+                tiles = self._plain(rng)
+            else:
+                layer = self._layer(rng)
+                tiles = None if layer is None else cut_tiles(layer, rng)
             if tiles is not None:
                 return Batch(tiles, np.stack([self._background(rng) for _ in range(BACKGROUNDS)]))
         raise RuntimeError(f"{_TRIES} photos in a row gave no usable tile")
@@ -113,6 +126,24 @@ class TileSource:
             layer = (procedural.defocused if rng.random() < 0.6 else procedural.moving)(layer, rng)
         return _shrunk(layer, float(np.exp(rng.uniform(np.log(_LEAST_SCALE), 0))))
 
+    def _plain(self, rng: np.random.Generator) -> np.ndarray | None:
+        entry = self._good[rng.integers(len(self._good))]
+        objects = load_objects(entry)
+        if not objects:
+            return None
+        mask, valid = objects[rng.integers(len(objects))]
+        scale = float(rng.uniform(*_PLAIN_SCALE))
+        size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
+        rgb = cv2.resize(load_rgb(entry.image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+        outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
+        taught = ((np.maximum(inside, outside) > _EDGE_ERROR) & (valid > 0)).astype(np.uint8)
+        alpha = cv2.resize(
+            mask.astype(np.float32), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
+        taught = cv2.resize(taught, size, interpolation=cv2.INTER_NEAREST) > 0
+        return cut_tiles(Layer(rgb, alpha), rng, taught)
+
     def _background(self, rng: np.random.Generator) -> np.ndarray:
         photo = load_rgb(self._entries[rng.integers(len(self._entries))].image)
         photo = photo[:BACKGROUND, :BACKGROUND]
@@ -132,15 +163,20 @@ def _shrunk(layer: Layer, scale: float) -> Layer:
     return Layer(*(cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (layer.colour, layer.alpha)))
 
 
-def cut_tiles(layer: Layer, rng: np.random.Generator) -> np.ndarray | None:
+def cut_tiles(layer: Layer, rng: np.random.Generator, taught: np.ndarray | None = None) -> np.ndarray | None:
     """Cut `TILES` tiles around a layer's edge, each with one of two guesses of its coarse mask.
 
+    Args:
+        taught: H×W bool, where the alpha of a photo as it is can be relied on; None for a layer to be composited.
+
     Returns:
-        N×6×320×320 uint8; None when the layer has no edge.
+        N×7×320×320 uint8; None when the layer has no edge.
     """
     alpha = np.clip(layer.alpha, 0, 1)
-    guesses = [guess(alpha, rng) for _ in range(2)]
-    soft = (alpha > 0.03) & (alpha < 0.97)
+    guesses = [guess(alpha, rng) if taught is None else _head_guess(alpha, rng) for _ in range(2)]
+    soft = (alpha > 0.03) & (alpha < 0.97) if taught is None else taught
+    eight_bits = np.rint(alpha * 255).astype(np.uint8)
+    cover = eight_bits if taught is None else np.full_like(eight_bits, 255)
     tiles = []
     for number in range(TILES):
         coarse = guesses[number % len(guesses)]
@@ -150,8 +186,10 @@ def cut_tiles(layer: Layer, rng: np.random.Generator) -> np.ndarray | None:
             return None
         pick = rng.integers(len(ys))
         centre = ys[pick] + rng.integers(-96, 97), xs[pick] + rng.integers(-96, 97)
-        planes = [*cv2.split(layer.colour), *(np.rint(p * 255).astype(np.uint8) for p in (alpha, coarse.mask))]
-        planes.append(coarse.band.astype(np.uint8) * 255)
+        band = np.where(coarse.band, np.uint8(255), np.uint8(0))
+        if taught is not None:
+            band[coarse.band & ~taught] = UNTAUGHT
+        planes = [*cv2.split(layer.colour), eight_bits, np.rint(coarse.mask * 255).astype(np.uint8), band, cover]
         tiles.append(np.stack([_crop(plane, *centre) for plane in planes]))
     return np.stack(tiles)
 
@@ -170,12 +208,16 @@ def guess(alpha: np.ndarray, rng: np.random.Generator) -> Guess:
     alpha found at a smaller scale."""
     kind = rng.random()
     if kind < 0.55:
-        cell = float(rng.uniform(1.2, 4.5))
-        mask = head_mask(alpha, cell, rng)
-        return Guess(mask, band_around(mask, cell, float(rng.uniform(0.7, 1.6))))
+        return _head_guess(alpha, rng)
     if kind < 0.8:
         return _trimap(alpha, rng)
     return _smaller(alpha, rng)
+
+
+def _head_guess(alpha: np.ndarray, rng: np.random.Generator) -> Guess:
+    cell = float(rng.uniform(1.2, 4.5))
+    mask = head_mask(alpha, cell, rng)
+    return Guess(mask, band_around(mask, cell, float(rng.uniform(0.7, 1.6))))
 
 
 def head_mask(alpha: np.ndarray, cell: float, rng: np.random.Generator) -> np.ndarray:
@@ -200,7 +242,10 @@ def head_mask(alpha: np.ndarray, cell: float, rng: np.random.Generator) -> np.nd
     grid = cv2.GaussianBlur(grid, (0, 0), float(rng.uniform(0.5, 2.2)))
     logits = (grid - rng.uniform(0.3, 0.65)) * rng.uniform(6, 18)
     if rng.random() < 0.7:
-        logits += rng.uniform(0, 2.0) * procedural.clouds(rows, columns, int(rng.integers(4, 30)), rng)
+        # doubt comes in patches, near the edge
+        near = cv2.GaussianBlur(grid * (1 - grid), (0, 0), float(rng.uniform(3, 10)))
+        doubt = rng.uniform(0, 3.0) * procedural.clouds(rows, columns, int(rng.integers(4, 30)), rng)
+        logits += np.clip(near * 12, 0.05, 1) * doubt
     mask = 1 / (1 + np.exp(-logits.astype(np.float32)))
     return np.clip(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
