@@ -139,10 +139,10 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
         B×3×H×W: the known colours where the weight is 1, elsewhere those of the neighbourhood.
     """
     levels = [(weighted, weight)]
+    colour = fallback
     while len(levels) < _COLOUR_LEVELS and min(weight.shape[-2:]) >= 2:
-        weighted, weight = F.avg_pool2d(weighted, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
+        weighted, weight, colour = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (weighted, weight, colour))
         levels.append((weighted, weight))
-    colour = F.interpolate(fallback, size=levels[-1][1].shape[-2:], mode="area")
     for weighted, weight in reversed(levels):
         if colour.shape[-2:] != weight.shape[-2:]:
             colour = F.interpolate(colour, size=weight.shape[-2:], mode="bilinear", align_corners=False)
