@@ -131,13 +131,18 @@ class TileSource:
         objects = load_objects(entry)
         if not objects:
             return None
-        mask, valid = objects[rng.integers(len(objects))]
+        chosen = int(rng.integers(len(objects)))
+        mask, valid = objects[chosen]
         scale = float(rng.uniform(*_PLAIN_SCALE))
         size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
         rgb = cv2.resize(load_rgb(entry.image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         inside = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
         outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
         taught = ((np.maximum(inside, outside) > _EDGE_ERROR) & (valid > 0)).astype(np.uint8)
+        for number, (other, _) in enumerate(objects):
+            # it may be another part of the same thing
+            if number != chosen:
+                taught[other > 0] = 0
         alpha = cv2.resize(
             mask.astype(np.float32), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         )
