@@ -50,6 +50,11 @@ class Blend:
         self._first = 0
         self._total = self._weight = np.zeros((0, result.shape[1]), np.float32)
 
+    @property
+    def held(self) -> int:
+        """Rows that are held."""
+        return len(self._total)
+
     def add(self, tile: Tile, part: tuple[slice, slice], values: np.ndarray) -> None:
         """Add values (float32 0..1) of a part of a tile, given as index pairs into the tile; tiles come in the order of
         `tiles_over`."""

@@ -24,8 +24,8 @@ _WIDTHS = (32, 48, 64, 96, 96)
 _FINE = 8
 #: Guided filter of the coarse mask: radius in pixels and regularisation (guide in 0..1).
 _RADIUS, _EPSILON = 12, 1e-4
-#: Levels of the pyramid that carries known colours into the band: 2^6 half pixels reach across any band.
-_COLOUR_LEVELS = 6
+#: A share of known pixels below this is none.
+_NOTHING = 1e-5
 #: Keeps the alpha implied by two colours finite where they agree.
 _ALIKE = 3e-3
 #: Share of the gradient that passes where alpha is clamped, in training.
@@ -131,7 +131,7 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
     """Carry known colours to every pixel (pull-push, Gortler et al. 1996).
 
     Args:
-        fallback: B×3×H×W, colours to use where nothing is known within reach.
+        fallback: B×3×H×W, whose mean is used where nothing is known at all.
         weighted: B×3×H×W, known colours times their weight.
         weight: B×1×H×W, 0..1.
 
@@ -140,15 +140,15 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
     """
     levels = [(weighted, weight)]
     colour = fallback
-    while len(levels) < _COLOUR_LEVELS and min(weight.shape[-2:]) >= 2:
+    while max(weight.shape[-2:]) > 1:
         weighted, weight, colour = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (weighted, weight, colour))
         levels.append((weighted, weight))
-    for weighted, weight in reversed(levels):
+    for number, (weighted, weight) in enumerate(reversed(levels)):
         if colour.shape[-2:] != weight.shape[-2:]:
             colour = F.interpolate(colour, size=weight.shape[-2:], mode="bilinear", align_corners=False)
-        # a level that knows a quarter of a cell has an opinion of its own
-        own = (4 * weight).clamp(max=1)
-        colour = own * weighted / weight.clamp(min=1e-4) + (1 - own) * colour
+        # a level that knows a quarter of a cell has an opinion of its own, the last one if it knows anything
+        own = (4 * weight).clamp(max=1) if number else (weight > _NOTHING).to(weight.dtype)
+        colour = own * weighted / weight.clamp(min=_NOTHING) + (1 - own) * colour
     return colour
 
 
