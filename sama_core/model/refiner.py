@@ -22,8 +22,11 @@ STRIDE = 32
 _WIDTHS = (32, 48, 64, 96, 96)
 #: Channels of the last layers, at full resolution.
 _FINE = 8
-#: Guided filter of the coarse mask: radius in pixels and regularisation (guide in 0..1).
-_RADIUS, _EPSILON = 12, 1e-4
+#: Guided filters of the coarse mask and of the alpha that colours imply: radius in pixels, and regularisation (guide in
+#: 0..1).
+_MASK_RADIUS, _IMPLIED_RADIUS, _EPSILON = 12, 8, 1e-4
+#: Channels of `evidence` at full and at half resolution.
+_FULL, _HALF = 9, 6
 #: A share of known pixels below this is none.
 _NOTHING = 1e-5
 #: Keeps the alpha implied by two colours finite where they agree.
@@ -52,7 +55,7 @@ class Refiner(nn.Module):
                 nn.Sequential(convolution(width, width), *_normalised(width, width, 1, folded)) for _ in range(count)
             )
 
-        self.stem = convolution(8 * 4 + 6, _WIDTHS[0])
+        self.stem = convolution(4 * _FULL + _HALF, _WIDTHS[0])
         self.encoder = nn.ModuleList([block(_WIDTHS[0], 1)])
         self.down = nn.ModuleList()
         for before, width in pairwise(_WIDTHS):
@@ -64,7 +67,7 @@ class Refiner(nn.Module):
             self.up.append(nn.Conv2d(before, width, 1))
             self.decoder.append(block(width, 1))
         self.spread = nn.Conv2d(_WIDTHS[0], 4 * _FINE, 3, padding=1)
-        self.fine = nn.Conv2d(_FINE + 8, 16, 3, padding=1)
+        self.fine = nn.Conv2d(_FINE + _FULL, 16, 3, padding=1)
         self.last = nn.Conv2d(16, 1, 3, padding=1)
         # at first the answer is the coarse mask
         for parameter in self.last.parameters():
@@ -108,9 +111,9 @@ def evidence(rgb: Tensor, mask: Tensor, band: Tensor) -> tuple[Tensor, Tensor, T
         rgb, mask, band: as for `Refiner.forward`, float32.
 
     Returns:
-        At full resolution B×8×H×W: colour (centred), coarse mask, known foreground, known background, alpha implied by
-        the known colours nearby, guided filter of the mask; at half resolution B×6×H/2×W/2: known foreground's and
-        background's colours less the pixel's own; and the alpha to start from, B×1×H×W.
+        At full resolution B×9×H×W: colour (centred), coarse mask, known foreground, known background, alpha implied by
+        the known colours nearby, guided filters of the mask and of that alpha; at half resolution B×6×H/2×W/2: known
+        foreground's and background's colours less the pixel's own; and the alpha to start from, B×1×H×W.
     """
     known = 1 - band
     front = known * (mask > 0.5)
@@ -121,9 +124,12 @@ def evidence(rgb: Tensor, mask: Tensor, band: Tensor) -> tuple[Tensor, Tensor, T
     line = _twice(colours_f - colours_b)
     implied = ((rgb - _twice(colours_b)) * line).sum(1, keepdim=True) / (line.square().sum(1, keepdim=True) + _ALIKE)
     implied = torch.where(band > 0.5, implied.clamp(-0.5, 1.5), front)
-    guided = guided_filter(rgb, start, torch.ones_like(mask), _RADIUS, _EPSILON)
-    guided = torch.where(band > 0.5, guided.clamp(-0.5, 1.5), front)
-    full = torch.cat([rgb - 0.5, start, front, back, implied, guided], 1)
+    everywhere = torch.ones_like(mask)
+    guided = (
+        torch.where(band > 0.5, guided_filter(rgb, what, everywhere, radius, _EPSILON).clamp(-0.5, 1.5), front)
+        for what, radius in ((start, _MASK_RADIUS), (implied.clamp(0, 1), _IMPLIED_RADIUS))
+    )
+    full = torch.cat([rgb - 0.5, start, front, back, implied, *guided], 1)
     return full, torch.cat([colours_f - small, colours_b - small], 1), start
 
 
