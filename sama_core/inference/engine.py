@@ -22,17 +22,20 @@ from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.matting import matte_alpha
 from sama_core.inference.matting_start import GridStart, correct, start_from
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
+from sama_core.inference.refining import network_solver, refined_alpha
 from sama_core.inference.upsampling import head_matte, select_alpha
+from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.backbones.base import Features
+from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
+from sama_core.weights.refiner import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
 
 T = TypeVar("T")
-MatteMethod = Literal["head", "closed-form"]
 #: The bundled model, whose matting head serves models that have none.
 STAND_IN = "lite"
 
@@ -91,6 +94,7 @@ class Engine:
         self._encode_seconds = 0.0
         self._used = self._device
         self._matting_stand_in: Engine | None = None
+        self._refiner: Refiner | None = None
         #: how many images the network has encoded; cache hits do not count
         self.encodes = 0
 
@@ -164,19 +168,20 @@ class Engine:
         prompt: Prompt,
         decontaminate: bool = False,
         progress: Progress = no_progress,
-        method: MatteMethod = "closed-form",
+        method: MatteMethod = DEFAULT,
     ) -> Answer:
         """Answer a prompt with a matte.
 
         Args:
             decontaminate: also estimate foreground colours (`Answer.foreground`).
-            method: "closed-form" solves closed-form matting in a band around the edge that the segmentation head finds
-                (stock SAM's without SAMA modules, with a note); "head" asks SAMA's matting head (a model without SAMA
-                modules hands its mask to that of `lite`, with a note).
+            method: "refiner" and "closed-form" find alpha in a band around the edge that the segmentation head finds
+                (stock SAM's without SAMA modules, with a note): by the learned refiner and closed-form matting after
+                it, or by closed-form matting alone. "head" asks SAMA's matting head (a model without SAMA modules hands
+                its mask to that of `lite`, with a note).
 
         Raises:
             InvalidImage: no image was set.
-            InvalidPrompt, DeviceError, Cancelled.
+            InvalidPrompt, WeightsError, DeviceError, Cancelled.
         """
         current = self._require_image()
         corrects = method == "head" and self._matting_expert()._predictor.corrects
@@ -193,6 +198,9 @@ class Engine:
             answer.notes = list(dict.fromkeys(self._notes))
         elif task == "matting" and prediction.from_head:
             answer.alpha = head_matte(prediction.frame, prediction.logits, current.rgb, part)
+        elif method == "refiner":
+            answer.alpha = self._refined(current, prediction, part)
+            answer.notes = list(dict.fromkeys(self._notes))
         else:
             numba_cache.prepare()
             answer.alpha = matte_alpha(prediction.frame, prediction.logits, current.rgb, part)
@@ -331,6 +339,19 @@ class Engine:
         if self._matting_stand_in is None:
             self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
         return self._matting_stand_in
+
+    def _refined(self, current: _Current, prediction: _Prediction, progress: Progress) -> np.ndarray:
+        """The learned refiner around a mask: H×W uint8."""
+        numba_cache.prepare()
+        if self._refiner is None:
+            self._refiner = load_refiner()
+        refiner = self._refiner
+
+        def refine(device: torch.device) -> np.ndarray:
+            solver = network_solver(refiner.to(device), device)
+            return refined_alpha(prediction.frame, prediction.logits, current.rgb, solver, progress)
+
+        return self._compute(refine)
 
     def _corrected(self, current: _Current, prompt: Prompt, prediction: _Prediction, progress: Progress) -> np.ndarray:
         """Closed-form matting around a mask, corrected by the matting head: H×W uint8."""

@@ -1,4 +1,8 @@
-"""The learned refiner at full resolution: alpha in the unknown band, in tiles, at growing scales."""
+"""The learned refiner: alpha in the unknown band, in tiles, at growing scales up to the photo's own.
+
+The network decides what belongs to the object; closed-form matting with the network's alpha as its prior then lays
+alpha along the colours. Each alone does worse (docs/results.md).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 
 from sama_core.images import Frame
 from sama_core.inference.answer import Progress, no_progress
-from sama_core.inference.matting import band_reach, unknown_band
+from sama_core.inference.matting import LARGEST_SIDE, MAX_UNKNOWN, band_reach, closed_form, unknown_band
 from sama_core.inference.tiles import Blend, Tile, tiles_over
 from sama_core.inference.upsampling import apply_linear, fit_guided, fit_size, probability, shrink
+from sama_core.model.refiner import STRIDE, Refiner
 
 #: Finds alpha in a tile: rgb h×w×3 uint8, mask h×w float32 0..1 and band h×w bool to h×w float32 0..1.
 Solver = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -23,10 +29,10 @@ FIRST_SIDE = 1536
 #: Each later scale is at most so many times the one before.
 _STEP = 3.0
 #: The last scales are cut short where their tiles would have more pixels than this; a guided filter does the rest.
-MAX_PIXELS = 24_000_000
+MAX_PIXELS = 16_000_000
+#: Weight of the network's alpha in closed-form matting, which follows where the band has at most `MAX_UNKNOWN` pixels.
+_PRIOR = 3e-3
 _TILE, _OVERLAP = 256, 48
-#: Pictures given to the network have sides that are multiples of this.
-_MULTIPLE = 32
 #: Alphas of a smaller scale between these, and pixels so near to them, are open to the next one.
 _SOFT_OUT, _SOFT_IN, _SOFT_REACH = 0.02, 0.98, 1
 #: Guided filter that carries a smaller matte to full resolution, as closed-form matting's.
@@ -75,13 +81,10 @@ def refined_alpha(
             if pixels_of(coarse, size) > MAX_PIXELS:
                 break
         small = shrink(rgb, *size)
-        low, high = number / len(scales), (number + 1) / len(scales)
-        alpha = refine(
-            small,
-            coarse,
-            solver,
-            lambda done, text, low=low, high=high: progress(0.9 * (low + (high - low) * done), text),
-        )
+        low, span = 0.9 * number / len(scales), 0.9 / len(scales)
+        part: Progress = lambda done, text, low=low, span=span: progress(low + span * done, text)  # noqa: E731
+        alpha = refine(small, coarse, solver, lambda done, text, part=part: part(0.6 * done, text))
+        alpha = polish(small, alpha, coarse.band, lambda done, text, part=part: part(0.6 + 0.4 * done, text))
     if alpha.shape == full:
         return alpha
     small = shrink(rgb, *alpha.shape)
@@ -90,6 +93,38 @@ def refined_alpha(
         small.astype(np.float32) / 255, alpha.astype(np.float32) / 255, _UPSAMPLE_RADIUS, _UPSAMPLE_EPSILON, active
     )
     return apply_linear(linear, rgb, lambda done, text: progress(0.9 + 0.1 * done, text))
+
+
+def polish(rgb: np.ndarray, alpha: np.ndarray, band: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """Closed-form matting in a band with an alpha as its prior; a band of too many pixels is left as it is.
+
+    Args:
+        rgb: H×W×3 uint8.
+        alpha: H×W uint8.
+        band: bool, of any size.
+
+    Returns:
+        H×W uint8.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    pixels = int(band.sum()) * (size[0] / band.shape[0]) * (size[1] / band.shape[1])
+    if pixels > MAX_UNKNOWN or max(size) > LARGEST_SIDE:
+        return alpha
+    unknown = _part_of_band(band, (slice(0, size[0]), slice(0, size[1])), size)
+    solved = closed_form(rgb, alpha.astype(np.float32) / 255, unknown, progress, _PRIOR)
+    return np.rint(solved * 255).astype(np.uint8)
+
+
+def network_solver(network: Refiner, device: torch.device) -> Solver:
+    """The refiner on a device, as a solver; call it in inference mode."""
+
+    def solve(rgb: np.ndarray, mask: np.ndarray, band: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(rgb).to(device).permute(2, 0, 1)[None].float() / 255
+        coarse = torch.from_numpy(mask)[None, None].to(device)
+        unknown = torch.from_numpy(band)[None, None].to(device).float()
+        return network(pixels, coarse, unknown)[0, 0].float().cpu().numpy()
+
+    return solve
 
 
 def ladder(full: tuple[int, int]) -> list[tuple[int, int]]:
@@ -155,7 +190,7 @@ def _solve_tile(rgb: np.ndarray, coarse: Coarse, tile: Tile, solver: Solver, ble
     mask = _part(coarse.mask, tile.outer, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
     picture = rgb[tile.outer]
     height, width = band.shape
-    pad = ((0, -height % _MULTIPLE), (0, -width % _MULTIPLE))
+    pad = ((0, -height % STRIDE), (0, -width % STRIDE))
     solved = solver(
         np.pad(picture, (*pad, (0, 0)), mode="edge"), np.pad(mask, pad, mode="edge"), np.pad(band, pad, mode="edge")
     )

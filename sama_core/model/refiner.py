@@ -22,13 +22,12 @@ STRIDE = 32
 _WIDTHS = (32, 48, 64, 96, 96)
 #: Channels of the last layers, at full resolution.
 _FINE = 8
-#: Guided filters of the coarse mask and of the alpha that colours imply: radius in pixels, and regularisation (guide in
-#: 0..1).
-_MASK_RADIUS, _IMPLIED_RADIUS, _EPSILON = 12, 8, 1e-4
-#: Channels of `evidence` at full and at half resolution.
-_FULL, _HALF = 9, 6
-#: A share of known pixels below this is none.
-_NOTHING = 1e-5
+#: Guided filter of the coarse mask: radius in pixels and regularisation (guide in 0..1).
+_RADIUS, _EPSILON = 12, 1e-4
+#: Levels of the pyramid that carries known colours into the band. Further off than some 60 pixels the picture's own
+#: colours stand in. The shipped weights were trained so; with a pyramid up to the whole tile the alpha that the colours
+#: imply is much nearer to the truth in wide bands, so let the next training have one.
+_COLOUR_LEVELS = 6
 #: Keeps the alpha implied by two colours finite where they agree.
 _ALIKE = 3e-3
 #: Share of the gradient that passes where alpha is clamped, in training.
@@ -55,7 +54,7 @@ class Refiner(nn.Module):
                 nn.Sequential(convolution(width, width), *_normalised(width, width, 1, folded)) for _ in range(count)
             )
 
-        self.stem = convolution(4 * _FULL + _HALF, _WIDTHS[0])
+        self.stem = convolution(8 * 4 + 6, _WIDTHS[0])
         self.encoder = nn.ModuleList([block(_WIDTHS[0], 1)])
         self.down = nn.ModuleList()
         for before, width in pairwise(_WIDTHS):
@@ -67,7 +66,7 @@ class Refiner(nn.Module):
             self.up.append(nn.Conv2d(before, width, 1))
             self.decoder.append(block(width, 1))
         self.spread = nn.Conv2d(_WIDTHS[0], 4 * _FINE, 3, padding=1)
-        self.fine = nn.Conv2d(_FINE + _FULL, 16, 3, padding=1)
+        self.fine = nn.Conv2d(_FINE + 8, 16, 3, padding=1)
         self.last = nn.Conv2d(16, 1, 3, padding=1)
         # at first the answer is the coarse mask
         for parameter in self.last.parameters():
@@ -111,9 +110,9 @@ def evidence(rgb: Tensor, mask: Tensor, band: Tensor) -> tuple[Tensor, Tensor, T
         rgb, mask, band: as for `Refiner.forward`, float32.
 
     Returns:
-        At full resolution B×9×H×W: colour (centred), coarse mask, known foreground, known background, alpha implied by
-        the known colours nearby, guided filters of the mask and of that alpha; at half resolution B×6×H/2×W/2: known
-        foreground's and background's colours less the pixel's own; and the alpha to start from, B×1×H×W.
+        At full resolution B×8×H×W: colour (centred), coarse mask, known foreground, known background, alpha implied by
+        the known colours nearby, guided filter of the mask; at half resolution B×6×H/2×W/2: known foreground's and
+        background's colours less the pixel's own; and the alpha to start from, B×1×H×W.
     """
     known = 1 - band
     front = known * (mask > 0.5)
@@ -124,12 +123,9 @@ def evidence(rgb: Tensor, mask: Tensor, band: Tensor) -> tuple[Tensor, Tensor, T
     line = _twice(colours_f - colours_b)
     implied = ((rgb - _twice(colours_b)) * line).sum(1, keepdim=True) / (line.square().sum(1, keepdim=True) + _ALIKE)
     implied = torch.where(band > 0.5, implied.clamp(-0.5, 1.5), front)
-    everywhere = torch.ones_like(mask)
-    guided = (
-        torch.where(band > 0.5, guided_filter(rgb, what, everywhere, radius, _EPSILON).clamp(-0.5, 1.5), front)
-        for what, radius in ((start, _MASK_RADIUS), (implied.clamp(0, 1), _IMPLIED_RADIUS))
-    )
-    full = torch.cat([rgb - 0.5, start, front, back, implied, *guided], 1)
+    guided = guided_filter(rgb, start, torch.ones_like(mask), _RADIUS, _EPSILON)
+    guided = torch.where(band > 0.5, guided.clamp(-0.5, 1.5), front)
+    full = torch.cat([rgb - 0.5, start, front, back, implied, guided], 1)
     return full, torch.cat([colours_f - small, colours_b - small], 1), start
 
 
@@ -137,7 +133,7 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
     """Carry known colours to every pixel (pull-push, Gortler et al. 1996).
 
     Args:
-        fallback: B×3×H×W, whose mean is used where nothing is known at all.
+        fallback: B×3×H×W, colours to use where nothing is known within reach.
         weighted: B×3×H×W, known colours times their weight.
         weight: B×1×H×W, 0..1.
 
@@ -146,15 +142,15 @@ def spread_colours(fallback: Tensor, weighted: Tensor, weight: Tensor) -> Tensor
     """
     levels = [(weighted, weight)]
     colour = fallback
-    while max(weight.shape[-2:]) > 1:
+    while len(levels) < _COLOUR_LEVELS and min(weight.shape[-2:]) >= 2:
         weighted, weight, colour = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (weighted, weight, colour))
         levels.append((weighted, weight))
-    for number, (weighted, weight) in enumerate(reversed(levels)):
+    for weighted, weight in reversed(levels):
         if colour.shape[-2:] != weight.shape[-2:]:
             colour = F.interpolate(colour, size=weight.shape[-2:], mode="bilinear", align_corners=False)
-        # a level that knows a quarter of a cell has an opinion of its own, the last one if it knows anything
-        own = (4 * weight).clamp(max=1) if number else (weight > _NOTHING).to(weight.dtype)
-        colour = own * weighted / weight.clamp(min=_NOTHING) + (1 - own) * colour
+        # a level that knows a quarter of a cell has an opinion of its own
+        own = (4 * weight).clamp(max=1)
+        colour = own * weighted / weight.clamp(min=1e-4) + (1 - own) * colour
     return colour
 
 
