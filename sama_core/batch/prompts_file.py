@@ -10,14 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from sama_core.batch.failures import BatchError
+from sama_core.matte_methods import DEFAULT, METHODS, MatteMethod
 
 FORMAT = 1
 #: The batch's own folder among the outputs.
 OWN_FOLDER = ".sama-batch"
 _MAX_BYTES = 64 << 20
 _OUTPUTS = (".png", ".tif", ".tiff", ".webp")
-_KINDS, _METHODS = ("select", "matte"), ("closed-form", "head")
-_OPTIONS: dict[str, Any] = {"kind": "matte", "alpha_only": False, "decontaminate": True, "method": "closed-form"}
+_KINDS = ("select", "matte")
+_OPTIONS: dict[str, Any] = {"kind": "matte", "alpha_only": False, "decontaminate": True, "method": DEFAULT}
 _PROMPT = ("points", "labels", "exclude", "box", "mask", "output")
 
 
@@ -47,7 +48,7 @@ class PhotoPrompt:
     kind: Literal["select", "matte"] = "matte"
     alpha_only: bool = False
     decontaminate: bool = True
-    method: Literal["closed-form", "head"] = "closed-form"
+    method: MatteMethod = DEFAULT
 
 
 class _Wrong(Exception):
@@ -135,7 +136,7 @@ def _photo(name: str, entry: Any, defaults: dict[str, Any]) -> PhotoPrompt:
 
 def _options(entry: dict[str, Any], where: str) -> dict[str, Any]:
     options = {key: entry[key] for key in _OPTIONS if key in entry}
-    for key, allowed in (("kind", _KINDS), ("method", _METHODS)):
+    for key, allowed in (("kind", _KINDS), ("method", METHODS)):
         if key in options and options[key] not in allowed:
             raise _Wrong(f"{where}, {key}: must be one of {', '.join(allowed)}")
     for key in ("alpha_only", "decontaminate"):

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sama_core.batch.prompts_file import PhotoPrompt
 from sama_core.errors import SamaError
+from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.weights.checksum import file_sha256
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sama_core.inference.answer import Answer
-    from sama_core.inference.engine import MatteMethod
     from sama_core.prompts import Prompt
 
 
@@ -35,7 +35,7 @@ class BatchEngine(Protocol):
         """Answer with a selection."""
         ...
 
-    def matte(self, prompt: Prompt, decontaminate: bool = False, *, method: MatteMethod = "closed-form") -> Answer:
+    def matte(self, prompt: Prompt, decontaminate: bool = False, *, method: MatteMethod = DEFAULT) -> Answer:
         """Answer with a matte."""
         ...
 

@@ -55,6 +55,7 @@ def all_checks() -> Iterator[Check]:
         ("Device", check_device),
         ("Model", check_weights),
         ("SAMA's modules", check_adapters),
+        ("Alpha refiner", check_refiner),
         ("A click", check_click),
     ]
     for name, look in looks:
@@ -130,6 +131,19 @@ def check_adapters() -> Iterator[Check]:
             continue
         ok = about.backbone == model.name
         yield Check(name, ok, f"for {about.backbone}, {model.adapter.stat().st_size / 1e6:.1f} MB", REINSTALL)
+
+
+def check_refiner() -> Iterator[Check]:
+    """The file of the alpha refiner."""
+    from sama_core.weights.checksum import file_sha256
+    from sama_core.weights.refiner import FILE, SHA256
+
+    if not FILE.is_file():
+        yield Check("Alpha refiner", False, f"{FILE} is missing", REINSTALL)
+    elif file_sha256(FILE) != SHA256:
+        yield Check("Alpha refiner", False, f"{FILE} is damaged: its checksum is wrong", REINSTALL)
+    else:
+        yield Check("Alpha refiner", True, f"{FILE.stat().st_size / 1e6:.1f} MB, checksum right")
 
 
 def check_home() -> Iterator[Check]:

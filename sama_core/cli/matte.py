@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sama_core.cli import prompting
+from sama_core.matte_methods import DEFAULT, METHODS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        choices=("closed-form", "head"),
-        default="closed-form",
-        help="closed-form matting around the selection's edge, or SAMA's matting head (default: closed-form)",
+        choices=METHODS,
+        default=DEFAULT,
+        help="how alpha is found around the selection's edge: by the learned refiner with closed-form matting, by "
+        f"closed-form matting alone, or by SAMA's matting head (default: {DEFAULT})",
     )
 
 

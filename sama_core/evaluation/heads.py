@@ -59,10 +59,10 @@ class Contest:
     ) -> None:
         # the views of a photo, and of the crop of a second look, are encoded once for all adapters
         cache = EmbeddingCache(None, ram_entries=2 * (QUADRANTS + 1))
-        self._engines = {
+        self.engines = {
             name: Engine(model, device, cache, adapter=path, local_views=local_views) for name, path in adapters.items()
         }
-        self._stock = next(iter(self._engines.values()))
+        self._stock = next(iter(self.engines.values()))
         self._counts = counts
 
     def masks(self, entries: list[Entry]) -> Iterator[Measured]:
@@ -74,9 +74,9 @@ class Contest:
             mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
             truth, known = mask.astype(bool), valid.astype(bool)
             rgb = load_rgb(entry.image)
-            for prompt, stock in self._dialogue(rgb, truth, known):
+            for prompt, stock in self.dialogue(rgb, truth, known):
                 answers = {SMALL_SAM: select_alpha(self._stock.frame, stock, rgb)}
-                answers |= {name: engine.select(prompt).alpha for name, engine in self._engines.items()}
+                answers |= {name: engine.select(prompt).alpha for name, engine in self.engines.items()}
                 for name, alpha in answers.items():
                     inside = alpha > 127
                     errors = {"iou": iou(inside, truth, known), "boundary_iou": boundary_iou(inside, truth, known)}
@@ -104,14 +104,15 @@ class Contest:
             trimap = next(iter(sorted((folder / "trimaps").rglob(f"{path.stem}.png"))), None)
             unknown = None if trimap is None else np.asarray(Image.open(trimap).convert("L")) == UNKNOWN
             answers: dict[str, np.ndarray] = {}
-            for prompt, stock in self._dialogue(rgb, truth > 127, np.ones(truth.shape, bool)):
+            for prompt, stock in self.dialogue(rgb, truth > 127, np.ones(truth.shape, bool)):
                 soft = probability(self._stock.frame, stock, *truth.shape)
                 answers = {
                     SMALL_SAM: np.rint(soft * 255).astype(np.uint8),
                     CLOSED_FORM: matte_alpha(self._stock.frame, stock, rgb),
                 }
-                for name, engine in self._engines.items():
-                    answers[f"{name}: closed form"] = engine.matte(prompt).alpha
+                for name, engine in self.engines.items():
+                    answers[f"{name}: closed form"] = engine.matte(prompt, method="closed-form").alpha
+                    answers[f"{name}: refiner"] = engine.matte(prompt, method="refiner").alpha
                     answers[f"{name}: matting head"] = engine.matte(prompt, method="head").alpha
                 for name, alpha in answers.items():
                     errors = asdict(matting_errors(alpha, truth))
@@ -122,12 +123,18 @@ class Contest:
             if sheets is not None:
                 _write_sheet(sheets / f"{path.stem}.jpg", rgb, {"truth": truth} | answers)
 
-    def _dialogue(self, rgb: np.ndarray, truth: np.ndarray, known: np.ndarray) -> Iterator[tuple[Prompt, np.ndarray]]:
+    def dialogue(self, rgb: np.ndarray, truth: np.ndarray, known: np.ndarray) -> Iterator[tuple[Prompt, np.ndarray]]:
         """The robot user's clicks, each where stock SAM's answer is most wrong; yields at the counts asked for.
 
-        Yields the prompt and stock SAM's 256×256 logits.
+        Args:
+            rgb: H×W×3 uint8.
+            truth: H×W bool, what the user wants.
+            known: H×W bool, where the truth is known.
+
+        Yields:
+            The prompt and stock SAM's 256×256 logits.
         """
-        for engine in self._engines.values():
+        for engine in self.engines.values():
             engine.set_image(rgb)
         points, labels = [], []
         answer, logits = np.zeros(truth.shape, bool), None

@@ -23,17 +23,20 @@ from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
+from sama_core.inference.refining import network_solver, refined_alpha
 from sama_core.inference.second_look import finds_something, prompt_within, window_for
 from sama_core.inference.upsampling import head_matte, select_alpha
+from sama_core.matte_methods import DEFAULT, MatteMethod
+from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
+from sama_core.weights.refiner import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
 
 T = TypeVar("T")
-MatteMethod = Literal["head", "closed-form"]
 #: The bundled model, whose matting head serves models that have none.
 STAND_IN = "lite"
 
@@ -93,6 +96,7 @@ class Engine:
         self._encode_seconds = 0.0
         self._used = self._device
         self._matting_stand_in: Engine | None = None
+        self._refiner: Refiner | None = None
         #: how many images the network has encoded; cache hits and crops do not count
         self.encodes = 0
 
@@ -168,19 +172,20 @@ class Engine:
         prompt: Prompt,
         decontaminate: bool = False,
         progress: Progress = no_progress,
-        method: MatteMethod = "closed-form",
+        method: MatteMethod = DEFAULT,
     ) -> Answer:
         """Answer a prompt with a matte.
 
         Args:
             decontaminate: also estimate foreground colours (`Answer.foreground`).
-            method: "closed-form" solves closed-form matting in a band around the edge that the segmentation head finds
-                (stock SAM's without SAMA modules, with a note); "head" asks SAMA's matting head (a model without SAMA
-                modules hands its mask to that of `lite`, with a note).
+            method: "refiner" and "closed-form" find alpha in a band around the edge that the segmentation head finds
+                (stock SAM's without SAMA modules, with a note): by the learned refiner and closed-form matting after
+                it, or by closed-form matting alone. "head" asks SAMA's matting head (a model without SAMA modules hands
+                its mask to that of `lite`, with a note).
 
         Raises:
             InvalidImage: no image was set.
-            InvalidPrompt, DeviceError, Cancelled.
+            InvalidPrompt, WeightsError, DeviceError, Cancelled.
         """
         current = self._require_image()
         prompt = prompt.validated(current.frame.height, current.frame.width)
@@ -193,6 +198,9 @@ class Engine:
         part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
         if task == "matting" and prediction.from_head:
             alpha = head_matte(prediction.frame, prediction.logits, picture.rgb, part)
+        elif method == "refiner":
+            alpha = self._refined(prediction, part)
+            answer.notes = list(dict.fromkeys(self._notes))
         else:
             numba_cache.prepare()
             alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, part)
@@ -341,6 +349,19 @@ class Engine:
         if self._matting_stand_in is None:
             self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
         return self._matting_stand_in
+
+    def _refined(self, prediction: _Prediction, progress: Progress) -> np.ndarray:
+        """The learned refiner around a mask, and the solver after it: H×W uint8 of the picture that was asked about."""
+        numba_cache.prepare()
+        if self._refiner is None:
+            self._refiner = load_refiner()
+        refiner, rgb = self._refiner, prediction.asked.picture.rgb
+
+        def refine(device: torch.device) -> np.ndarray:
+            solver = network_solver(refiner.to(device), device)
+            return refined_alpha(prediction.frame, prediction.logits, rgb, solver, progress)
+
+        return self._compute(refine)
 
     def _same_picture(self, picture: Picture) -> Picture:
         """A picture that another engine has as one that this engine's network has looked at."""

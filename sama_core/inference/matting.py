@@ -24,7 +24,7 @@ _PRIOR = 1e-3
 _TILE, _OVERLAP = 512, 48
 _EPSILON = 1e-5
 #: Long side at which the band is first looked for, and the largest at which it is matted.
-_FIRST_SIDE, _LARGEST_SIDE = 1024, 4096
+_FIRST_SIDE, LARGEST_SIDE = 1024, 4096
 #: Guided filter that brings a smaller matte to full resolution: tight, for the matte has its edges already.
 _UPSAMPLE_RADIUS, _UPSAMPLE_EPSILON = 2, 1e-5
 
@@ -52,7 +52,7 @@ def matte_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pro
     unknown = unknown_band(mask, band_reach(mask, len(logits)))
     # the band's area grows with the square of the scale
     scale = np.sqrt(MAX_UNKNOWN / max(1, int(unknown.sum())))
-    wanted = fit_size(*full, max(64, int(side * min(scale, _LARGEST_SIDE / side))))
+    wanted = fit_size(*full, max(64, int(side * min(scale, LARGEST_SIDE / side))))
     if wanted != (height, width):
         height, width = wanted
         mask = probability(frame, logits, height, width)
@@ -94,7 +94,13 @@ def band_reach(mask: np.ndarray, grid: int) -> float:
     return (_STOCK_CELLS if grid == LOW_RES else _HEAD_CELLS) * cell + 0.008 * float(np.sqrt((mask > 0.5).sum()))
 
 
-def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+def closed_form(
+    rgb: np.ndarray,
+    mask: np.ndarray,
+    unknown: np.ndarray,
+    progress: Progress = no_progress,
+    prior: float = _PRIOR,
+) -> np.ndarray:
     """Solve for alpha inside the band.
 
     Minimises αᵀLα + γ Σ_unknown (α − mask)² with α fixed to 0 or 1 outside the band (Levin et al. 2008, Eq. 10,
@@ -103,8 +109,9 @@ def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress
 
     Args:
         rgb: H×W×3 uint8.
-        mask: H×W float32 probability.
+        mask: H×W float32 probability, or an alpha found by other means.
         unknown: H×W bool.
+        prior: γ, the weight of `mask` inside the band.
 
     Returns:
         H×W float32 in 0..1.
@@ -115,7 +122,7 @@ def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress
     tiles = [tile for tile in tiles_over(mask.shape, _TILE, _OVERLAP) if unknown[tile.inner].any()]
     for number, tile in enumerate(tiles):
         progress(number / len(tiles), "Finding the edge")
-        solved = _solve_tile(rgb[tile.outer], mask[tile.outer], unknown[tile.outer], alpha[tile.outer])
+        solved = _solve_tile(rgb[tile.outer], mask[tile.outer], unknown[tile.outer], alpha[tile.outer], prior)
         ramp = tile.ramp()
         total[tile.outer] += solved * ramp
         weight[tile.outer] += ramp
@@ -124,7 +131,9 @@ def closed_form(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, progress
     return np.clip(alpha, 0, 1)
 
 
-def _solve_tile(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, known_alpha: np.ndarray) -> np.ndarray:
+def _solve_tile(
+    rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, known_alpha: np.ndarray, weight: float
+) -> np.ndarray:
     from pymatting.laplacian.cf_laplacian import cf_laplacian
     from pymatting.preconditioner.ichol import ichol
     from pymatting.solver.cg import cg
@@ -139,9 +148,9 @@ def _solve_tile(rgb: np.ndarray, mask: np.ndarray, unknown: np.ndarray, known_al
         flat = inner.ravel()
         laplacian = cf_laplacian(rgb.astype(np.float64) / 255, epsilon=_EPSILON, is_known=~inner)
         rows = laplacian[flat]
-        prior = sparse.identity(int(flat.sum()), format="csr") * _PRIOR
+        prior = sparse.identity(int(flat.sum()), format="csr") * weight
         matrix = (rows[:, flat] + prior).tocsc()
-        right = _PRIOR * mask.ravel()[flat] - rows[:, ~flat] @ known_alpha[box].ravel()[~flat]
+        right = weight * mask.ravel()[flat] - rows[:, ~flat] @ known_alpha[box].ravel()[~flat]
         solved[inner] = cg(
             matrix, right, x0=mask.ravel()[flat].astype(np.float64), M=ichol(matrix), rtol=1e-4, maxiter=300
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sama_core.inference.answer import Answer
+    from sama_core.matte_methods import MatteMethod
     from sama_core.prompts import Prompt
 
     Progress = Callable[[float, str], None]
@@ -41,7 +42,7 @@ class EngineLike(Protocol):
         prompt: Prompt,
         decontaminate: bool = False,
         progress: Progress = ...,
-        method: Literal["head", "closed-form"] = ...,
+        method: MatteMethod = ...,
     ) -> Answer:
         """Return an alpha matte."""
         ...

@@ -7,12 +7,13 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sama_core.errors import InvalidImage, InvalidPrompt, SamaError
 from sama_core.image_limits import MAX_PIXELS, MAX_SIDE
+from sama_core.matte_methods import DEFAULT, METHODS, MatteMethod
 from sama_core.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class JobRequest:
     box: tuple[float, ...] | None
     has_mask: bool
     decontaminate: bool
-    method: Literal["head", "closed-form"]
+    method: MatteMethod
 
     def prompt(self, mask: np.ndarray | None, height: int, width: int) -> Prompt:
         """Return the prompt, validated against an image of that size.
@@ -123,7 +124,7 @@ def parse_job(line: bytes) -> JobRequest:
         box=None if box is None else _numbers(box, "box", 4),
         has_mask=_flag(fields, "mask"),
         decontaminate=_flag(fields, "decontaminate"),
-        method=_method(fields.get("method", "closed-form")),
+        method=_method(fields.get("method", DEFAULT)),
     )
 
 
@@ -152,12 +153,11 @@ def _label(value: object) -> int:
     return value
 
 
-def _method(value: object) -> Literal["head", "closed-form"]:
-    if value == "head":
-        return "head"
-    if value == "closed-form":
-        return "closed-form"
-    raise malformed("'method' must be “head” or “closed-form”.")
+def _method(value: object) -> MatteMethod:
+    for method in METHODS:
+        if value == method:
+            return method
+    raise malformed(f"'method' must be one of {', '.join(METHODS)}.")
 
 
 def _flag(fields: dict[str, Any], name: str) -> bool:

@@ -75,6 +75,10 @@ FUR = Coat(
     (0.6, 1.0), (0.35, 1.0), (0.02, 0.09), (0.7, 2.4), (6, 25), (2, 8), (0.3, 0.9), (0.2, 0.9),
     0.35, 0.18, 0.5, 0.1, (0.0, 0.5), 0.16,
 )  # fmt: skip
+FUZZ = Coat(
+    (0.7, 1.0), (0.3, 1.2), (0.008, 0.04), (0.5, 1.3), (3, 12), (2, 8), (0.2, 0.8), (0.0, 0.6),
+    0.6, 0.4, 0.9, 0.2, (0.0, 0.4), 0.2,
+)  # fmt: skip
 WHISKERS = Coat(
     (0.1, 0.6), (40, 160), (0.1, 0.5), (1.0, 3.0), (1, 5), (6, 25), (0.0, 0.3), (0.0, 0.1),
     0.4, 0.3, 0.5, 0.0, (0.0, 0.3), 0.3,
@@ -292,6 +296,12 @@ def fur(shape: Layer, rng: np.random.Generator) -> Layer:
     """A short dense coat, sometimes with whiskers."""
     grown = _coated(_softened(shape, rng), FUR, rng)
     return _coated(grown, WHISKERS, rng) if rng.random() < 0.15 else grown
+
+
+def fuzz(shape: Layer, rng: np.random.Generator) -> Layer:
+    """Down, wool or felt: very short fine hairs in all directions, with single longer ones."""
+    grown = _coated(_softened(shape, rng), FUZZ, rng)
+    return _coated(grown, FLYAWAY, rng) if rng.random() < 0.3 else grown
 
 
 def whiskers(shape: Layer, rng: np.random.Generator) -> Layer:

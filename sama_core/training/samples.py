@@ -218,7 +218,7 @@ class MattingSource:
         if kind == "drawn_blob":
             shape = Layer(window.show(photo), procedural.blob(window.height, window.width, rng))
         else:
-            shape = self._shape(photo, mask, window)
+            shape = outlined(photo, mask, window)
         if shape.alpha.mean() < MIN_SHARE:
             return None
         shape = Layer(self._textured(shape.colour, rng), shape.alpha)
@@ -234,15 +234,6 @@ class MattingSource:
     def _mask(entry: Entry, rng: np.random.Generator) -> np.ndarray | None:
         objects = load_objects(entry)
         return objects[rng.integers(len(objects))][0] if objects else None
-
-    @staticmethod
-    def _shape(rgb: np.ndarray, mask: np.ndarray, window: Window) -> Layer:
-        """An object as a shape for drawn alphas: its outline smooth, its colours carried outwards."""
-        inner = cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0
-        colour = extend_colours(rgb, inner if inner.any() else mask > 0)
-        blurred = window.show(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0), outside="zero")
-        # the blurred edge rises by 0.4 in a photo pixel; two fine pixels are wanted
-        return Layer(window.show(colour), np.clip((blurred - 0.5) * max(window.scale, 1) * 1.25 + 0.5, 0, 1))
 
     def _background(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         entry = self._entries[rng.integers(len(self._entries))]
@@ -269,6 +260,21 @@ class MattingSource:
             np.rint(picture).astype(np.uint8), alpha, np.ones_like(alpha), self._fine, self._target, "matting"
         )
         return made if (made.target >= _OPAQUE * 255).mean() >= _MIN_OPAQUE else None
+
+
+def outlined(rgb: np.ndarray, mask: np.ndarray, window: Window) -> Layer:
+    """An object as a shape for drawn alphas: its outline smooth, its colours carried outwards.
+
+    Args:
+        rgb: h×w×3 uint8, the photo.
+        mask: h×w uint8, 0 or 1.
+        window: the view of the photo that is wanted.
+    """
+    inner = cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0
+    colour = extend_colours(rgb, inner if inner.any() else mask > 0)
+    blurred = window.show(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0), outside="zero")
+    # the blurred edge rises by 0.4 in a photo pixel; two fine pixels are wanted
+    return Layer(window.show(colour), np.clip((blurred - 0.5) * max(window.scale, 1) * 1.25 + 0.5, 0, 1))
 
 
 def cut_object(

@@ -74,7 +74,10 @@ def test_everything_that_may_be_said(read):
         ({"version": 1, "photos": {"a.png": {"points": [[1, 1]], "labels": [True]}}}, "labels: must be a list of 1"),
         ({"version": 1, "photos": {"a.png": {"box": [1, 2, 3]}}}, "box: must be"),
         ({"version": 1, "photos": {"a.png": {**BOX, "alpha_only": "yes"}}}, "alpha_only: must be true or false"),
-        ({"version": 1, "photos": {"a.png": {**BOX, "method": "magic"}}}, "method: must be one of closed-form, head"),
+        (
+            {"version": 1, "photos": {"a.png": {**BOX, "method": "magic"}}},
+            "method: must be one of refiner, closed-form, head",
+        ),
         ({"version": 1, "photos": {"a.png": {"mask": 7}}}, "mask: must be the name"),
         ({"version": 1, "photos": {"a.png": {**BOX, "output": "a.jpg"}}}, "output: must end with .png"),
         ({"version": 1, "photos": {"a.png": {**BOX, "output": 5}}}, "output: must be a file name"),

@@ -156,7 +156,10 @@ def test_quadrants_are_reached_by_the_mask_and_a_margin(engine):
     assert engine._predictor.quadrants(logits) == [0, 1, 2]
 
 
-def test_a_matte_comes_from_closed_form_matting_or_from_the_head():
+METHODS_TRIED = ("closed-form", "head", "refiner")
+
+
+def test_a_matte_comes_from_the_refiner_from_closed_form_matting_or_from_the_head():
     """The bundled head changes the solver's matte near its edge and nowhere else."""
     y, x = np.mgrid[:240, :320]
     distance = np.hypot(y - 120, x - 150)
@@ -166,10 +169,13 @@ def test_a_matte_comes_from_closed_form_matting_or_from_the_head():
     engine = Engine(device="cpu", cache=EmbeddingCache(None))
     engine.set_image(picture)
     prompt = Prompt([(150, 120)], [1])
-    solved, by_head = (engine.matte(prompt, method=method).alpha.astype(int) for method in ("closed-form", "head"))
-    for alpha in (solved, by_head):
+    solved, by_head, refined = (engine.matte(prompt, method=method).alpha.astype(int) for method in METHODS_TRIED)
+    for alpha in (solved, by_head, refined):
         assert (alpha[distance < 60] > 250).all() and (alpha[distance > 110] < 5).all()
     assert (by_head != solved).any()
+    assert (refined != solved).any()
+    truth = disk[..., 0] * 255
+    assert np.abs(refined - truth).mean() < 1.1 * np.abs(solved - truth).mean() + 0.1
     assert (by_head == solved)[np.abs(distance - 80) > 40].all()
     logits, _ = engine.predict_logits(prompt, "matting")
     assert logits.shape == (512, 512)
