@@ -4,7 +4,8 @@ usage: python benchmarks/matte_methods.py FOLDER [--clicks 3] [--model lite] [--
 
 FOLDER has images/NAME.*, alphas/NAME.png and trimaps/NAME.png (or in a folder below trimaps/, of which the first is
 used). Everything is asked twice: after the same clicks of the robot user, around the segmentation head's mask, as Matte
-does; and with the true trimap, which tells how good a solver is when nothing else is wrong. Errors in thousands (MSE
+does; and with the true trimap, which tells how good a solver is when nothing else is wrong. The refiner is its network
+and closed-form matting after it. Errors in thousands (MSE
 too) over the whole picture and in the trimap's unknown region; seconds without encoding and decoding.
 """
 
@@ -24,7 +25,7 @@ from sama_core.evaluation.heads import Contest
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.images import Frame
 from sama_core.inference.matting import closed_form, matte_alpha
-from sama_core.inference.refining import Coarse, network_solver, refine, refined_alpha
+from sama_core.inference.refining import Coarse, network_solver, polish, refine, refined_alpha
 from sama_core.inference.upsampling import apply_linear, fit_guided, head_matte, probability
 from sama_core.model.registry import MODELS
 from sama_core.training.datasets import load_rgb
@@ -101,7 +102,8 @@ def trimap_ways(rgb: np.ndarray, trimap: np.ndarray, solver: Callable) -> dict[s
     return {
         "trimap: guided": guided,
         "trimap: closed form": lambda: np.rint(255 * closed_form(rgb, mask, unknown)).astype(np.uint8),
-        "trimap: refiner": lambda: refine(rgb, Coarse(trimap, unknown), solver),
+        "trimap: network alone": lambda: refine(rgb, Coarse(trimap, unknown), solver),
+        "trimap: refiner": lambda: polish(rgb, refine(rgb, Coarse(trimap, unknown), solver), unknown),
     }
 
 

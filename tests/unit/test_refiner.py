@@ -18,6 +18,8 @@ from sama_core.training.compositing import Layer
 from sama_core.training.datasets import find_entries
 from sama_core.training.refiner_batches import Batches, Examples, pools
 from sama_core.training.refiner_tiles import CHANNELS, TILE, TILES, UNTAUGHT, TileSource, cut_tiles, guess
+from sama_core.weights.checksum import file_sha256
+from sama_core.weights.refiner import FILE, SHA256, load_refiner
 
 
 def trained_looking(seed=0):
@@ -72,6 +74,17 @@ def test_folding_keeps_the_function():
     rgb, mask, band, _ = example()
     with torch.no_grad():
         torch.testing.assert_close(fold(network)(rgb, mask, band), network(rgb, mask, band), atol=1e-4, rtol=0)
+
+
+def test_the_file_that_ships_is_the_one_that_is_named():
+    assert file_sha256(FILE) == SHA256
+    assert SHA256 in (FILE.parents[3] / "docs" / "model-card.md").read_text()
+    assert sum(path.stat().st_size for path in FILE.parent.iterdir()) <= 25e6
+    rgb, mask, band, alpha = example()
+    with torch.no_grad():
+        found = load_refiner()(rgb, mask, band)
+    inside = band > 0
+    assert (found - alpha)[inside].abs().mean() < 0.5 * (mask - alpha)[inside].abs().mean()
 
 
 def test_known_colours_reach_the_unknown():
