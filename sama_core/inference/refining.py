@@ -31,7 +31,7 @@ _STEP = 3.0
 #: The last scales are cut short where their tiles would have more pixels than this; a guided filter does the rest.
 MAX_PIXELS = 16_000_000
 #: Weight of the network's alpha in closed-form matting, which follows where the band has at most `MAX_UNKNOWN` pixels.
-_PRIOR = 3e-3
+_PRIOR = 1e-2
 _TILE, _OVERLAP = 256, 48
 #: Alphas of a smaller scale between these, and pixels so near to them, are open to the next one.
 _SOFT_OUT, _SOFT_IN, _SOFT_REACH = 0.02, 0.98, 1
