@@ -3,7 +3,7 @@
 refiner      the learned refiner and closed-form matting after it, in the band around the selection's edge
              (`inference.refining`)
 closed-form  closed-form matting alone in that band (`inference.matting`)
-head         SAMA's matting head (`model.sama`)
+head         as refiner, around the edge that SAMA's matting head finds
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
 from sama_core.inference.second_look import finds_something, prompt_within, window_for
-from sama_core.inference.upsampling import head_matte, select_alpha
+from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
@@ -180,8 +180,8 @@ class Engine:
             decontaminate: also estimate foreground colours (`Answer.foreground`).
             method: "refiner" and "closed-form" find alpha in a band around the edge that the segmentation head finds
                 (stock SAM's without SAMA modules, with a note): by the learned refiner and closed-form matting after
-                it, or by closed-form matting alone. "head" asks SAMA's matting head (a model without SAMA modules hands
-                its mask to that of `lite`, with a note).
+                it, or by closed-form matting alone. "head" is as "refiner" around the edge that SAMA's matting head
+                finds (a model without SAMA modules hands its mask to that of `lite`, with a note).
 
         Raises:
             InvalidImage: no image was set.
@@ -196,9 +196,7 @@ class Engine:
         progress(0.3, "Preparing the matte")
         end = 0.7 if decontaminate else 1.0
         part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
-        if task == "matting" and prediction.from_head:
-            alpha = head_matte(prediction.frame, prediction.logits, picture.rgb, part)
-        elif method == "refiner":
+        if method == "refiner" or (method == "head" and prediction.from_head):
             alpha = self._refined(prediction, part)
             answer.notes = list(dict.fromkeys(self._notes))
         else:
