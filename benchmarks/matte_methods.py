@@ -26,7 +26,7 @@ from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.images import Frame
 from sama_core.inference.matting import closed_form, matte_alpha
 from sama_core.inference.refining import Coarse, network_solver, polish, refine, refined_alpha
-from sama_core.inference.upsampling import apply_linear, fit_guided, head_matte, probability
+from sama_core.inference.upsampling import apply_linear, fit_guided, guided_matte, probability
 from sama_core.model.registry import MODELS
 from sama_core.training.datasets import load_rgb
 from sama_core.weights.refiner import load_refiner
@@ -85,7 +85,7 @@ def clicked_ways(rgb: np.ndarray, logits: np.ndarray, solver: Callable) -> dict[
 
     return {
         "clicks: mask": mask,
-        "clicks: guided": lambda: head_matte(frame, logits, rgb),
+        "clicks: guided": lambda: guided_matte(frame, logits, rgb),
         "clicks: closed form": lambda: matte_alpha(frame, logits, rgb),
         "clicks: refiner": lambda: refined_alpha(frame, logits, rgb, solver),
     }

@@ -21,7 +21,7 @@ def offers(python: Path, package: Path) -> tuple[ModelOffer, ...]:
         package: what the engine is installed from: at first there is no engine to ask yet.
     """
     command = [str(python), "-m", "sama_core.cli", "weights", "list", "--json"]
-    models = _json_object(run_quietly(command, {"PYTHONPATH": str(package)}).stdout).get("models", [])
+    models = json_object(run_quietly(command, {"PYTHONPATH": str(package)}).stdout).get("models", [])
     return tuple(_offer(model) for model in models if not model["bundled"])
 
 
@@ -69,7 +69,7 @@ def not_here(wanted: Sequence[str], offered: Sequence[ModelOffer]) -> tuple[str,
 
 
 def _hear(line: str, steps: Steps) -> None:
-    data = _json_object(line)
+    data = json_object(line)
     if "done" in data:
         steps.progress(int(data["done"]), int(data["total"]), str(data.get("text", "")))
     else:
@@ -82,7 +82,8 @@ def _offer(model: dict[str, Any]) -> ModelOffer:
     return ModelOffer(str(model["name"]), size, missing, str(model["licence"]), str(model["needs"]))
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """What a line of output says, empty where it is no JSON object."""
     try:
         data = json.loads(text)
     except ValueError:

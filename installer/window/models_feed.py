@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from installer.checkout import package
 from installer.events import Progress
+from installer.models import json_object
 from installer.window.pages.models import Offer
 from installer.window.process import Child
 
@@ -79,7 +79,7 @@ class ModelFetch(QObject):
         self._child.interrupt()
 
     def _line(self, line: str) -> None:
-        data = _json_object(line)
+        data = json_object(line)
         if "done" in data:
             self.progress.emit(Progress(self._step, int(data["done"]), int(data["total"]), str(data.get("text", ""))))
 
@@ -91,7 +91,7 @@ class ModelFetch(QObject):
 
 def offers(text: str) -> list[Offer]:
     """The models in the answer to `sama weights list --json`."""
-    models = _json_object(text).get("models", [])
+    models = json_object(text).get("models", [])
     return [_offer(model) for model in models]
 
 
@@ -108,11 +108,3 @@ def _offer(model: dict[str, Any]) -> Offer:
         present=bool(model["present"] or model["bundled"]),
         partial=int(model.get("partial", 0)),
     )
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -46,7 +46,8 @@ class PromptTensors:
     def key(self, count: int) -> bytes:
         """Names the prompt with its first `count` clicks."""
         parts = (self.points[:count], self.labels[:count], self.box, self.logits)
-        digest = hashlib.sha256()
+        # an earlier answer is asked about once, a drawn region is the beginning of a dialogue
+        digest = hashlib.sha256(b"answered" if self.answered else b"")
         for part in parts:
             digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes() + b"|")
         return digest.digest()

@@ -158,8 +158,8 @@ def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Pr
     return _guided_alpha(frame, logits, rgb, _STEEPNESS, progress)
 
 
-def head_matte(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
-    """The matting head's alpha at full resolution: guided upsampling that leaves its softness as it is.
+def guided_matte(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """An alpha at full resolution by guided upsampling alone, left as soft as it is; matting is measured beside it.
 
     Args and returns as for `select_alpha`.
     """

@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
+from sama_core.model.labels import PAD
 from sama_core.model.registry import build
 from sama_core.model.sam import Decoded, PromptableSam
 from sama_core.training import robot
 from sama_core.training.config import TrainConfig
+from sama_core.training.datasets import VOID
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss
 from sama_core.training.photo_store import PhotoStore
@@ -285,15 +288,15 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
         rows, columns = (centres < store.sizes[photos, axis].view(-1, 1) for axis in (0, 1))
         inside = (rows.unsqueeze(2) & columns.unsqueeze(1)).float().unsqueeze(1)
         x = model.standardise(store.pixels[photos].float()) * inside
-        fold = size // 256
+        fold = size // LOW_RES
         targets = nn.functional.avg_pool2d((store.labels[photos] == 1).float(), fold)
-        valid = (nn.functional.avg_pool2d((store.labels[photos] != 255).float(), fold) > 0.99).float()
+        valid = (nn.functional.avg_pool2d((store.labels[photos] != VOID).float(), fold) > 0.99).float()
         with torch.autocast(device.type, torch.bfloat16):
             embedding = model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
             none = torch.full_like(targets, -1.0)
             prompts = robot.Prompts(
                 torch.zeros(len(photos), 1, 2, device=device),
-                torch.full((len(photos), 1), -1, device=device),
+                torch.full((len(photos), 1), PAD, device=device),
                 none.unsqueeze(1),
                 torch.zeros(len(photos), dtype=torch.bool, device=device),
             )
