@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from sama_core.images import LOW_RES, Frame
-from sama_core.model import registry
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import Sama, Task, assemble
 from sama_core.model.views import QUADRANTS, enlarge_input
 from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.weights import registry
 from sama_core.weights.adapter import load_adapter
 
 #: The views of a picture by number: the global one, then the local ones in the order of `model.views`.
@@ -119,7 +119,7 @@ class Predictor:
         # a model's own adapter belongs to the model's own weights
         path = adapter or (about.adapter if weights is None and about.adapter.is_file() else None)
         if path is not None:
-            modules, _ = load_adapter(path, self.sam.backbone.early_channels, model, self.weights_hash)
+            modules, _ = load_adapter(path, about.early_channels, model, self.weights_hash)
             self.sama = Sama(self.sam, modules).eval().requires_grad_(False)
             self.sama.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
