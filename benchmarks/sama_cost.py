@@ -61,7 +61,7 @@ def measure(name: str, repeats: int) -> None:
 
         def decode() -> None:
             sparse, dense = sam.embed_prompts(*prompt)
-            logits = sam.decode(features.embedding, sparse, dense).logits[:, :1]
+            logits = sam.decode(features.embedding, sparse, dense, features.high_res).logits[:, :1]
             sama.decode("segmentation", features.embedding, local, sparse, dense, logits, prompt[0], prompt[1], fine)
 
         row(name, "SAMA: decode, stock answer included", median(decode, repeats), before[1])
@@ -74,7 +74,12 @@ def stock(name: str, sam: PromptableSam, x: torch.Tensor) -> tuple[Callable[[], 
     if name not in sam_model_registry:
         features = sam.encode(x)
         prompt = prompt_of(sam)
-        return lambda: sam.encode(x), lambda: sam.decode(features.embedding, *sam.embed_prompts(*prompt))
+
+        def decode() -> None:
+            sparse, dense = sam.embed_prompts(*prompt)
+            sam.decode(features.embedding, sparse, dense, features.high_res)
+
+        return lambda: sam.encode(x), decode
     predictor = SamPredictor(sam_model_registry[name]().eval())
     picture = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3)).astype(np.uint8)
     point, label = np.array([[500.0, 500.0]]), np.array([1])
