@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sama_core.image_files import LoadedImage
-    from sama_core.inference.answer import Answer, Progress
+    from sama_core.inference.answer import Answer
     from sama_core.inference.engine import Engine
+    from sama_core.inference.request import Progress
     from sama_core.prompts import Prompt
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
