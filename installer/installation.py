@@ -36,6 +36,7 @@ from installer.failures import InstallError, sentence
 from installer.gimp_search import Gimp
 from installer.gimps import Profile
 from installer.manifest import Environment, Manifest, remove_tree
+from installer.package import Lock
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 
@@ -61,6 +62,7 @@ class Wishes:
         check: try everything out at the end.
         torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
         wheels: folders to take everything from, instead of the network; empty for the network.
+        newest: the newest versions of all that the engine needs, not those that SAMA was tested with.
         models: larger models to have, NAME or NAME=FILE; None asks for them where anything is asked.
         own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
@@ -75,6 +77,7 @@ class Wishes:
     check: bool
     torch: str | None = None
     wheels: tuple[Path, ...] = ()
+    newest: bool = False
     models: tuple[str, ...] | None = None
     own_environment: bool = False
     mend: str = ""
@@ -88,6 +91,7 @@ class Plan:
         engine: "use" the environment named by the user, "make" one, "update" or "keep" the one there is.
         python: the interpreter to use, or to make the environment with; None for "update" and "keep".
         build: the build of PyTorch that is put into a new environment.
+        lock: the versions that are put into it; None for the newest.
         accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
         models: the models to have, NAME or NAME=FILE.
@@ -100,6 +104,7 @@ class Plan:
     engine: str
     python: Path | None
     build: Build
+    lock: Lock | None
     accelerator: Accelerator
     models: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -236,7 +241,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
     remarks: tuple[str, ...] = ()
-    python = None
+    python = lock = None
     info = _users_engine(wishes, manifest)
     if info:
         engine, python = "use", info.python
@@ -244,12 +249,16 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         done = record.is_current(info) and manifest.environment == Environment(str(python), made=False, source="")
     else:
         _check_package(wishes)
+        lock = None if wishes.newest else package.read_lock(wishes.package)
         engine = wishes.mend or environment.state(manifest, package.fingerprint(wishes.package), wishes.torch)
         done = engine == "keep" and record.is_current(environment.inspect(_own_python(home)))
         if engine == "make":
             python, size = pythons.fit(), build.size
             remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
+            # Should PyTorch be too old for this engine, the newer one is of the same build.
+            known = manifest.environment.torch if manifest.environment else ""
+            build = torch_builds.choose(known or wishes.torch, found, computer)
             size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
     offered: tuple[ModelOffer, ...] = ()
     if wishes.models or (wishes.models is None and wishes.ask and not wishes.dry_run):
@@ -274,7 +283,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         steps=steps,
         models=tuple(offer for offer in offered if offer.missing and wishes.models is None),
     )
-    return Plan(profiles, stale, engine, python, build, found, wanted, remarks, shown)
+    return Plan(profiles, stale, engine, python, build, lock, found, wanted, remarks, shown)
 
 
 def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:
@@ -419,7 +428,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
             journal.note(manifest.home, name)
             yield
 
-    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes)
+    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes, plan.lock)
     planned = plan.shown.steps
     engine = None
     if "profiles" in planned:

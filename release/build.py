@@ -65,7 +65,8 @@ def build_packages(work: Path) -> list[Path]:
 def contents(wheel: Path) -> dict[str, Path]:
     """What goes into the archive: the names there, and the files here."""
     files = {file.name: file for file in STARTERS.iterdir()}
-    files["LICENSE"] = ROOT / "LICENSE"
+    for name in ("LICENSE", "requirements.lock"):
+        files[name] = ROOT / name
     # The photo is what the installer tries the engine on.
     for folder in ("installer", "gimp_plugin", "demo/photos"):
         for file in (ROOT / folder).rglob("*"):
