@@ -15,9 +15,9 @@ from installer.child_processes import run_quietly
 from installer.downloads import Download, Downloader
 from installer.events import Note
 from installer.failures import InstallError
-from installer.manifest import Environment, Manifest, remove_if_empty, remove_tree
 from installer.package import Lock
 from installer.resolving import Pip
+from installer.state import Environment, Manifest, remove_if_empty, remove_tree
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 

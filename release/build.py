@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from installer import checkout, package
+from sama_core import __version__
 
 ROOT = checkout.ROOT
 STARTERS = ROOT / "release" / "starters"
@@ -36,7 +37,7 @@ def main(folder: Path) -> int:
         for file in built:
             shutil.copyfile(file, folder / file.name)
     wheel = next(file for file in built if file.suffix == ".whl")
-    archive = folder / f"sama-gimp-{checkout.version()}.zip"
+    archive = folder / f"sama-gimp-{__version__}.zip"
     write_archive(archive, contents(folder / wheel.name))
     for file in (*(folder / file.name for file in built), archive):
         print(f"{file}  {file.stat().st_size / 1e6:.1f} MB")

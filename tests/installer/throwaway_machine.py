@@ -111,7 +111,6 @@ def copy_of_the_checkout(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "demo" / "photos", folder / "demo" / "photos")
     shutil.copy(ROOT / "requirements.lock", folder)
-    (folder / "sama_core").mkdir()
-    for name in ("__init__.py", "paths.py"):
-        shutil.copy(ROOT / "sama_core" / name, folder / "sama_core")
+    kept_out = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(ROOT / "sama_core", folder / "sama_core", ignore=kept_out)
     return folder
