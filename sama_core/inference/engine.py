@@ -31,14 +31,15 @@ from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
+from sama_core.weights import registry
 from sama_core.weights.refiner import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
 
 T = TypeVar("T")
-#: The bundled model, whose matting head serves models that have none.
-STAND_IN = "lite"
+#: The model whose matting head serves models that have none.
+STAND_IN = registry.DEFAULT
 
 
 class _Question(NamedTuple):
@@ -90,7 +91,7 @@ class Engine:
 
     def __init__(
         self,
-        model: str = "lite",
+        model: str = registry.DEFAULT,
         device: str = "auto",
         cache: EmbeddingCache | None = None,
         weights: Path | None = None,

@@ -10,9 +10,9 @@ from sama_core.images import Window
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.second_look import window_for
-from sama_core.model import registry
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
+from sama_core.weights import registry
 from sama_core.weights.adapter import save_adapter
 from sama_core.weights.checksum import file_sha256
 from sama_core.weights.files import save_weights
