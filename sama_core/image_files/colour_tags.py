@@ -13,7 +13,7 @@ from PIL import Image
 from sama_core.image_files.colour_space import ADOBE_RGB, D65, SRGB, Curve, RgbSpace, gamma, srgb_curve, table
 
 _EXIF, _INTEROP = 0x8769, 0xA005
-_COLOR_SPACE, _INTEROP_INDEX = 0xA001, 1
+_COLOR_SPACE, _GAMMA, _INTEROP_INDEX = 0xA001, 0xA500, 1
 SRGB_CODE_POINTS = (1, 13)
 _HDR = {16: "PQ", 18: "HLG"}
 _C = (0.310, 0.316)
@@ -65,7 +65,9 @@ def of_code_points(primaries: int, transfer: int, notes: list[str]) -> RgbSpace 
 
 def of_png(info: Mapping[Any, Any], notes: list[str]) -> RgbSpace | None:
     """The space of PNG's sRGB, or else gAMA and cHRM chunks (PNG, third edition, 11.3.2), as Pillow read them."""
-    if "srgb" in info or not ("gamma" in info or "chromaticity" in info):
+    if "srgb" in info:
+        return SRGB
+    if "gamma" not in info and "chromaticity" not in info:
         return None
     encoding = float(info.get("gamma", 0.45455))
     # The file's gamma for sRGB's own curve, as every program that writes no sRGB chunk has it.
@@ -108,13 +110,17 @@ def of_tiff(tags: Mapping[int, Any], bits: int, notes: list[str]) -> RgbSpace | 
 
 
 def of_exif(exif: Image.Exif, notes: list[str]) -> RgbSpace | None:
-    """The space that EXIF names: Adobe RGB of a DCF option file (Exif 3.0, 4.6.6 and DCF 2.0), or None for sRGB."""
+    """The space that EXIF names, or None for sRGB.
+
+    That is Adobe RGB of a DCF option file (DCF 2.0), or one of its own primaries and gamma (Exif 3.0, 4.6.5 and 4.6.6).
+    """
     try:
         tags = exif.get_ifd(_EXIF)
         interop = tags.get(_INTEROP)
         if not isinstance(interop, dict):
             interop = exif.get_ifd(_INTEROP)
         said, option = tags.get(_COLOR_SPACE), interop.get(_INTEROP_INDEX, "")
+        white, primaries, exponent = exif.get(318), exif.get(319), float(tags.get(_GAMMA, 0))
     except Exception:  # Pillow's reader answers damage with many kinds of exception.
         return None
     if isinstance(option, bytes):
@@ -122,6 +128,8 @@ def of_exif(exif: Image.Exif, notes: list[str]) -> RgbSpace | None:
     # Some cameras write 2 for Adobe RGB, which Exif does not know.
     if str(option).startswith("R03") or said == 2:
         return ADOBE_RGB
+    if said == 0xFFFF and white and primaries:
+        return _of_numbers(gamma(exponent) if exponent > 0 else srgb_curve, white, primaries, notes)
     if said == 0xFFFF and not str(option).startswith("R98"):
         notes.append(
             "The file says that its colours are not sRGB, but not which they are; they are taken as sRGB. "

@@ -83,7 +83,7 @@ def read_image(path: str | os.PathLike[str]) -> LoadedImage:
     picture = _decoded(Path(path))
     rgb = _upright(_with_memory(path, to_srgb, picture), picture.orientation)
     alpha = picture.samples.alpha
-    dpi = picture.dpi
+    dpi = _possible(picture.dpi)
     if dpi is not None and picture.orientation in (5, 6, 7, 8):
         dpi = dpi[1], dpi[0]
     return LoadedImage(rgb, None if alpha is None else _upright(alpha, picture.orientation), picture.notes, dpi)
@@ -139,7 +139,7 @@ def _decoded(path: Path) -> Decoded:
 
 def _by_pillow(path: Path, head: bytes) -> Decoded:
     notes: list[str] = []
-    with Image.open(path, formats=(*READ_FORMATS, *_more_formats(path, head))) as image:
+    with tiff.by_libtiff(), Image.open(path, formats=(*READ_FORMATS, *_more_formats(path, head))) as image:
         check_size(*image.size)
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             notes.append("The file holds several pictures; the first one is used.")
@@ -222,7 +222,7 @@ def _resolution(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] |
         else:
             scale = {2: 1.0, 3: 2.54}[exif.get(_RESOLUTION_UNIT, 2)]
             x, y = (float(exif[number]) * scale for number in (_X_RESOLUTION, _Y_RESOLUTION))
-        return _possible((float(x), float(y)))
+        return float(x), float(y)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 

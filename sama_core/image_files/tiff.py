@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from sama_core.errors import InvalidImage
 from sama_core.image_files import colour_tags
@@ -30,6 +31,8 @@ _OTHERS = {4: "a transparency mask", 10: "ITU L*a*b*", 32844: "LogL", 32845: "Lo
 _SAMPLE_FORMATS = {2: "signed numbers", 5: "complex numbers", 6: "complex numbers"}
 #: A tile may be larger than a small picture, but not without end: it is unpacked whole.
 _MAX_TILE = 4096 * 4096
+#: Where the picture is looked for among previews.
+_MAX_PAGES = 64
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 REMEDY = "Save it as RGB or grey with 8 or 16 bits a channel."
 
@@ -46,7 +49,7 @@ def read(path: Path) -> Decoded | None:
     notes: list[str] = []
     with _quiet(), tifffile.TiffFile(path) as file:
         page = _picture(file, path, notes)
-        tags: dict[int, Any] = {number: page.tags.valueof(number) for number in (254, *_NUMBERS) if number in page.tags}
+        tags: dict[int, Any] = {number: page.tags.valueof(number) for number in _NUMBERS if number in page.tags}
         photometric = tags.get(262, _RGB if page.samplesperpixel >= 3 else _BLACK_IS_ZERO)
         if page.compression in _PILLOW_S or photometric == _YCBCR:
             return None
@@ -55,20 +58,18 @@ def read(path: Path) -> Decoded | None:
         profile = tags.get(34675) or b""
         space = None
         if samples.model in ("grey", "rgb") and not profile:
-            space = _space_by_exif(path, notes) or colour_tags.of_tiff(tags, bits, notes)
-        return Decoded(
-            samples, bytes(profile), space, _whole(tags.get(274, 1)), _resolution(page) if 282 in tags else None, notes
-        )
+            space = colour_tags.of_tiff(tags, bits, notes) or _space_by_exif(path, notes)
+        return Decoded(samples, bytes(profile), space, _whole(tags.get(274, 1)), _resolution(tags), notes)
 
 
-_NUMBERS = (258, 262, 274, 282, 283, 301, 318, 319, 320, 332, 338, 339, 34675)
+_NUMBERS = (258, 262, 274, 282, 283, 296, 301, 318, 319, 320, 332, 338, 339, 34675)
 
 
 def _picture(file: TiffFile, path: Path, notes: list[str]) -> TiffPage:
     """The page that is meant: the first that is neither a preview nor a mask."""
     import tifffile
 
-    pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+    pages = [page for page in itertools.islice(file.pages, _MAX_PAGES) if isinstance(page, tifffile.TiffPage)]
     whole = [page for page in pages if not (page.subfiletype & 5)] or pages
     if not whole:
         raise InvalidImage(f"'{path}' is a TIFF without a picture. Save it again from its source.")
@@ -209,9 +210,14 @@ def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _resolution(page: TiffPage) -> tuple[float, float] | None:
+def _resolution(tags: dict[int, Any]) -> tuple[float, float] | None:
     # Without a unit the numbers tell the pixels' shape only.
-    return None if page.resolutionunit == 1 else page.get_resolution(2)
+    scale = {2: 1.0, 3: 2.54}.get(tags.get(296, 2))
+    try:
+        (across, one), (down, other) = tags[282], tags[283]
+        return None if scale is None else (across / one * scale, down / other * scale)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _space_by_exif(path: Path, notes: list[str]) -> RgbSpace | None:
@@ -221,6 +227,16 @@ def _space_by_exif(path: Path, notes: list[str]) -> RgbSpace | None:
         exif.load_from_fp(file)
         return colour_tags.of_exif(exif, notes)
     return None
+
+
+@contextlib.contextmanager
+def by_libtiff() -> Iterator[None]:
+    """Have Pillow read every TIFF by libtiff: its own decoder does not know subsampled colours."""
+    before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
+    try:
+        yield
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = before
 
 
 @contextlib.contextmanager

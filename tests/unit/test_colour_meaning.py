@@ -331,6 +331,21 @@ def test_exif_that_says_not_srgb_and_no_more_is_told(tmp_path):
     assert len(image.notes) == 1 and "not which" in image.notes[0]
 
 
+def test_primaries_and_gamma_in_exif_count(tmp_path):
+    exif = exif_of(0xFFFF, None)
+    exif[318], exif[319] = ADOBE_CHROMATICITIES[:2], ADOBE_CHROMATICITIES[2:]
+    exif.get_ifd(0x8769)[0xA500] = 1.8
+    image = read(tmp_path / "a.png", _saved(Image.fromarray(RGB), format="PNG", exif=exif.tobytes()))
+    expected = by_lcms(Image.fromarray(RGB), rgb_profile(parametric(0, 1.8), ADOBE))
+    assert np.abs(image.rgb - expected).max() <= 1 and image.notes == []
+
+
+def test_an_srgb_chunk_comes_before_exif(tmp_path):
+    data = _saved(Image.fromarray(RGB), format="PNG", exif=exif_of(2, "R03").tobytes())
+    image = read(tmp_path / "a.png", data[:33] + chunk(b"sRGB", b"\0") + data[33:])
+    assert np.array_equal(image.rgb, RGB)
+
+
 def test_a_profile_comes_before_exif(tmp_path):
     icc = rgb_profile(SRGB_CURVE)
     data = _saved(Image.fromarray(RGB), format="PNG", exif=exif_of(2, "R03").tobytes(), icc_profile=icc)

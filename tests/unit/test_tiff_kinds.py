@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,22 @@ def test_ycbcr(tmp_path, compression):
     assert np.abs(read_image(path).rgb.astype(int) - theirs[..., ::-1]).max() <= 1
 
 
+@pytest.mark.parametrize(("across", "down"), [(1, 1), (2, 1), (2, 2), (4, 2)])
+def test_subsampled_ycbcr_without_compression(tmp_path, across, down):
+    width, height = 32, 16
+    units = np.random.default_rng(1).integers(50, 200, (width // across) * (height // down) * (across * down + 2))
+    tags = [
+        *((256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 6), (273, 4, 1, 300)),
+        *((277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(units)), (530, 3, 2, across | down << 16)),
+    ]
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    data = head.ljust(200, b"\0") + struct.pack("<3H", 8, 8, 8)
+    (tmp_path / "a.tif").write_bytes(data.ljust(300, b"\0") + units.astype(np.uint8).tobytes())
+    theirs = cv2.imread(str(tmp_path / "a.tif"))
+    assert theirs is not None
+    assert np.abs(read_image(tmp_path / "a.tif").rgb.astype(int) - theirs[..., ::-1]).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("mode", "compression"), [("RGB", "jpeg"), ("L", "jpeg"), ("1", "group3"), ("1", "group4"), ("1", "tiff_ccitt")]
 )
@@ -243,6 +260,18 @@ def test_the_first_whole_picture_is_read_not_its_preview(tmp_path):
         file.write(stored, photometric="rgb")
     image = read_image(tmp_path / "a.tif")
     assert np.array_equal(image.rgb, stored) and image.notes == []
+
+
+@pytest.mark.parametrize(
+    ("x", "unit", "dpi"),
+    [((300, 1), 2, 300), ((118, 1), 3, 118 * 2.54), ((300, 1), 1, None), ((300, 0), 2, None), ((0, 1), 2, None)],
+)
+def test_resolution(tmp_path, x, unit, dpi):
+    path = write(tmp_path / "a.tif", noise(1, 8)[0], 8, photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for tag, value in ((282, x), (283, x), (296, unit)):
+            file.pages.first.tags[tag].overwrite(value)
+    assert read_image(path).dpi == (None if dpi is None else pytest.approx((dpi, dpi)))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
