@@ -72,7 +72,7 @@ def entry(tmp_path):
     truth = square(40, 40, 40)
     Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "mask.png")
     Image.fromarray(np.where(truth[..., None], 220, 30).repeat(3, 2).astype(np.uint8)).save(tmp_path / "photo.png")
-    return Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", False)
+    return Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", "binary")
 
 
 def test_the_protocol_clicks_until_it_is_right(entry, tmp_path):
@@ -116,7 +116,7 @@ def test_grabcut_cuts_a_plain_square_out():
 
 def test_photos_are_spread_evenly_and_sets_take_turns():
     def entries(set_name, count):
-        return [Entry(set_name, f"{i:02}", Path(), Path(), False) for i in range(count)]
+        return [Entry(set_name, f"{i:02}", Path(), Path(), "binary") for i in range(count)]
 
     chosen = clicks.choose([*entries("a", 9), *entries("b", 2)], 3)
     assert [(entry.set_name, entry.name) for entry in chosen] == [

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sama_core.errors import DatasetError
 from sama_core.training.datasets import VOID, Entry
-from sama_core.training.photo_store import PhotoStore
+from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, draw_views
 
 SIZE = 512
@@ -30,7 +30,7 @@ def entries(tmp_path_factory):
         photo[mask == 7] = 150
         Image.fromarray(photo.astype(np.uint8)).save(root / f"{number}.png")
         Image.fromarray(mask).save(root / f"m{number}.png")
-        entries.append(Entry("disks", str(number), root / f"{number}.png", root / f"m{number}.png", True))
+        entries.append(Entry("disks", str(number), root / f"{number}.png", root / f"m{number}.png", "classes"))
     return entries
 
 
@@ -56,10 +56,39 @@ def test_the_store_holds_photos_at_one_long_side_with_numbered_objects(store):
 
 def test_photos_without_objects_are_left_out_and_none_at_all_is_an_error(entries, tmp_path):
     Image.fromarray(np.zeros((90, 120), np.uint8)).save(tmp_path / "empty.png")
-    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", True)
+    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", "classes")
     assert len(PhotoStore.load([entries[0], empty], SIZE)) == 1
     with pytest.raises(DatasetError, match="has an object"):
         PhotoStore.load([empty], SIZE)
+
+
+def test_a_component_that_may_be_two_things_is_background_and_no_target(entries, tmp_path):
+    mask = np.zeros((90, 120), np.uint8)
+    cv2.circle(mask, (35, 60), 20, 5, -1)
+    cv2.circle(mask, (75, 60), 20, 5, -1)
+    cv2.line(mask, (35, 60), (75, 60), 5, 5)
+    cv2.circle(mask, (105, 12), 9, 5, -1)
+    Image.fromarray(mask).save(tmp_path / "two.png")
+    two = Entry("disks", "two", entries[0].image, tmp_path / "two.png", "classes")
+    store = PhotoStore.load([two], SIZE)
+    assert store.counts.tolist() == [1], "the disk by itself"
+    assert store.labels[0, 256, 149] == 0
+    Image.fromarray(np.where(mask == 5, 1, 0).astype(np.uint8)).save(tmp_path / "one.png")
+    one = Entry("disks", "one", entries[0].image, tmp_path / "one.png", "instances")
+    assert (PhotoStore.load([one], SIZE).labels[0, 256, 149]) == 1, "its annotator says that it is one"
+
+
+def test_photos_read_when_taken_are_those_of_the_store(entries, store, tmp_path):
+    files = PhotoFiles(entries, SIZE).take(torch.tensor([3, 0, 3]))
+    held = store.take(torch.tensor([3, 0, 3]))
+    for name in ("pixels", "labels", "sizes", "counts"):
+        assert torch.equal(getattr(files, name), getattr(held, name)), name
+    Image.fromarray(np.zeros((90, 120), np.uint8)).save(tmp_path / "empty.png")
+    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", "classes")
+    instead = PhotoFiles([entries[1], empty], SIZE).take(torch.tensor([1]))
+    assert torch.equal(instead.labels[0], store.labels[1]), "the next photo, from the first one on"
+    with pytest.raises(DatasetError, match="has an object"):
+        PhotoFiles([empty], SIZE).take(torch.tensor([0]))
 
 
 def test_a_plain_view_is_the_photo_mirrored_or_not(store):
@@ -76,7 +105,8 @@ def test_a_plain_view_is_the_photo_mirrored_or_not(store):
 def test_targets_lie_on_what_the_picture_shows(store, seed):
     """Whatever is zoomed, turned, pasted or put beside others: the disk is bright, its surroundings are darker."""
     photos = torch.arange(4).repeat(4)
-    views = draw_views(store, photos, 2, Augmentation(whole=0.2, turn=0.8, paste=0.5, mosaic=0.3), generator(seed))
+    augmentation = Augmentation(whole=0.2, turn=0.8, paste=0.5, mosaic=0.3)
+    views = draw_views(store, photos, 2, augmentation, generator(seed))
     assert views.pixels.shape == (16, 3, SIZE, SIZE)
     assert views.targets.shape == views.valid.shape == (16, 2, 256, 256)
     assert ((views.pixels >= 0) & (views.pixels <= 255)).all()

@@ -47,9 +47,9 @@ def store(data):
 
 def test_the_split_decides_and_index_masks_are_recognised(data):
     train = datasets.find_entries(data, "train")
-    assert [(entry.set_name, entry.name, entry.indexed) for entry in train] == [
-        *(("binary", f"p{i}", False) for i in (1, 2, 3)),
-        *(("indexed", f"p{i}", True) for i in (1, 2, 3)),
+    assert [(entry.set_name, entry.name, entry.annotation) for entry in train] == [
+        *(("binary", f"p{i}", "binary") for i in (1, 2, 3)),
+        *(("indexed", f"p{i}", "classes") for i in (1, 2, 3)),
     ]
     assert len(datasets.find_entries(data, "val", ("binary",))) == 1
 
@@ -63,12 +63,51 @@ def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
 
 
 def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
-    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.indexed)
+    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.annotation == "classes")
     objects = datasets.load_objects(entry)
     assert len(objects) == 2
     areas = sorted(int(mask.sum()) for mask, _ in objects)
     assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
     assert all((valid[:, -3:] == 0).all() and valid[:, :-3].all() for _, valid in objects)
+
+
+def test_numbers_without_gaps_are_instances_and_a_cut_one_is_one_object(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / "cats" / kind).mkdir(parents=True)
+    for number in range(2):
+        mask = np.zeros((90, 120), np.uint8)
+        mask[20:70, 10:100] = 1
+        mask[10:80, 50:60] = 2  # in front of the first, which it cuts in two
+        mask[85:] = datasets.VOID
+        Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(tmp_path / "cats/images" / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / "cats/masks" / f"{number}.png")
+    (tmp_path / "split.csv").write_text("set,name,split\ncats,0,train\ncats,1,train\n")
+    entries = datasets.find_entries(tmp_path, "train")
+    assert [entry.annotation for entry in entries] == ["instances"] * 2
+    areas = [int(mask.sum()) for mask, _ in datasets.load_objects(entries[0])]
+    assert areas == [50 * 80, 70 * 10]
+    mask[mask == 1] = 3
+    Image.fromarray(mask).save(tmp_path / "cats/masks/1.png")
+    assert [entry.annotation for entry in datasets.find_entries(tmp_path, "train")] == ["classes"] * 2
+
+
+def test_two_bodies_that_touch_are_doubtful_unless_borders_are_drawn():
+    one = np.zeros((90, 120), np.uint8)
+    cv2.circle(one, (40, 45), 20, 1, -1)
+    valid = np.ones_like(one)
+    assert not datasets.probably_several(one, valid)
+    two = cv2.circle(one.copy(), (78, 45), 20, 1, -1)
+    assert datasets.probably_several(two, valid)
+    valid[-1] = 0
+    assert not datasets.probably_several(two, valid), "this annotator leaves void between things"
+
+
+def test_weights_say_how_often_a_photo_is_shown(data):
+    entries = datasets.find_entries(data, "train")
+    shown = datasets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
+    names = [(entry.set_name, entry.name) for entry in shown]
+    assert names == [*(("binary", f"p{i}") for i in (1, 1, 2, 2, 3, 3)), ("indexed", "p3")]
+    assert datasets.weighted(entries, {}) == entries
 
 
 def test_the_robot_clicks_the_middle_of_the_largest_error():
