@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from sama_core.errors import DatasetError
+
 #: Value of "nobody knows" in a mask of numbers (PASCAL VOC's void).
 VOID = 255
 #: What a set's masks hold: one object at 128 and more; numbers of classes; or a number for each object, from 1 on.
@@ -40,12 +42,18 @@ def find_entries(root: Path, split: str, sets: tuple[str, ...] | None = None) ->
 
     Raises:
         FileNotFoundError: no `split.csv`, or a listed photo or mask is missing.
+        DatasetError: `split.csv` does not name one of `sets`.
     """
     by_set: dict[str, list[str]] = {}
+    known = set()
     with (root / "split.csv").open(newline="") as file:
         for row in csv.DictReader(file):
+            known.add(row["set"])
             if row["split"] == split and (sets is None or row["set"] in sets):
                 by_set.setdefault(row["set"], []).append(row["name"])
+    absent = [name for name in sets or () if name not in known]
+    if absent:
+        raise DatasetError(f"{root / 'split.csv'} names no set {absent[0]}. It has {', '.join(sorted(known))}.")
     entries = []
     for set_name, names in sorted(by_set.items()):
         images = {path.stem: path for path in (root / set_name / "images").iterdir()}

@@ -1,16 +1,20 @@
 """The training code, on tiny photos made here."""
 
 import csv
+import json
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
-from sama_core.errors import WeightsError
+from sama_core.cli import main
+from sama_core.errors import DatasetError, WeightsError
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.training import datasets, losses, prompts
+from sama_core.training.cli import _weights
 from sama_core.training.config import TrainConfig
 from sama_core.training.imagenet import imagenet_weights, to_timm_names
 from sama_core.training.photo_store import PhotoStore
@@ -60,6 +64,22 @@ def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
     (tmp_path / "split.csv").write_text("set,name,split\ns,lost,train\n")
     with pytest.raises(FileNotFoundError, match="lost"):
         datasets.find_entries(tmp_path, "train")
+
+
+def test_a_set_that_is_not_there_is_named(data):
+    with pytest.raises(DatasetError, match=r"names no set binry\. It has binary, indexed"):
+        datasets.find_entries(data, "train", ("binary", "binry"))
+
+
+def test_sets_and_their_weights_are_read():
+    assert _weights("a,b=0.5") == {"a": 1, "b": 0.5}
+
+
+@pytest.mark.parametrize("text", ["a=b", "=2", "a=0", "a=-1", "a=nan", "a=1e9", "", "a,,b"])
+def test_weights_of_sets_that_make_no_sense_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "small-sam", "--data", "d", "--run", "r", "--sets", text])
+    assert "is no list like FIRST,SECOND=0.5" in capsys.readouterr().err
 
 
 def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
@@ -253,6 +273,21 @@ def _train_until(store, config, folder, stop):
             trainer.run()
     else:
         trainer.run()
+
+
+def test_the_best_average_so_far_is_kept(store, tmp_path, monkeypatch):
+    from sama_core.training.loop import Trainer
+
+    curves = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(Trainer, "measure", lambda *args: torch.full((1, 3), next(curves)))
+    config = TrainConfig(steps=2, photos=1, questions=1, checkpoint_every=1, warmup=1)
+    Trainer(store, config, tmp_path).run(store)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["held_out"] for row in rows if "held_out" in row] == [[0.5] * 3, [0.7] * 3, [0.6] * 3]
+    assert all(len(row) == 4 for row in rows if "held_out" not in row), "one question a step"
+    with safe_open(tmp_path / "best.safetensors", "pt") as file:
+        assert file.metadata()["steps"] == "1"
+    assert Trainer(store, config, tmp_path).best == pytest.approx(0.7)
 
 
 def test_a_run_by_the_clock_ends_and_counts_earlier_sittings(store, tmp_path):
