@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check-photos",
         type=int,
         default=defaults.check_photos,
-        help="held-out photos to measure on at every checkpoint, to keep the best weights (default: none)",
+        help="so many held-out photos are measured at every checkpoint, to keep the best weights (default: all, at the end)",
     )
     small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     small.add_argument("--seed", type=int, default=defaults.seed)
@@ -108,12 +108,13 @@ def _small_sam(args: argparse.Namespace) -> int:
     length = f"{config.seconds:.0f} s" if config.seconds else f"{config.steps} steps"
     print(f"{len(train)} photos, {length} of {config.photos} photos, log in {args.run}", flush=True)
     trainer = Trainer(train, config, args.run, args.device, args.start)
-    checked = None
+    # all held-out photos would take a CPU longer than the training
+    held_out = None
     if config.check_photos:
         of_sets = len({entry.set_name for entry in held_out_entries})
-        checked = PhotoStore.load(choose(held_out_entries, -(-config.check_photos // of_sets)), size)
-    trainer.run(checked)
-    held_out = PhotoStore.load(held_out_entries, size)
+        held_out = PhotoStore.load(choose(held_out_entries, -(-config.check_photos // of_sets)), size)
+    trainer.run(held_out)
+    held_out = held_out or PhotoStore.load(held_out_entries, size)
     curve = trainer.measure(held_out).mean(0)
     figures = ", ".join(f"{curve[count - 1]:.4f} after {count}" for count in CURVE)
     print(f"Step {trainer.step}; mean IoU on the grid, of {len(held_out)} held-out photos: {figures} clicks.")

@@ -121,6 +121,15 @@ def load_objects(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
     return objects
 
 
+def load_targets(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The objects of `load_objects` that are surely one thing each, to learn from; the others stay background to them.
+
+    Evaluation takes all, so that its figures stay comparable.
+    """
+    objects = load_objects(entry)
+    return [pair for pair in objects if entry.annotation != "classes" or not probably_several(*pair)]
+
+
 def probably_several(mask: np.ndarray, valid: np.ndarray) -> bool:
     """Whether a component of a class is doubtful as one thing: its core falls apart where it is less than 0.4 times as
     thick as at its thickest, into two parts of 15 % of it or more, and the annotator drew no borders.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry, load_objects, load_rgb, probably_several
+from sama_core.training.datasets import VOID, Entry, load_rgb, load_targets
 
 #: More objects than this in one photo are left out, the smallest first.
 _MOST_OBJECTS = 40
@@ -114,15 +114,13 @@ def _stacked(read: list[_Photo]) -> PhotoStore:
 
 
 def _read(entry: Entry, size: int) -> _Photo | None:
-    objects = sorted(load_objects(entry), key=lambda pair: -int(pair[0].sum()))[:_MOST_OBJECTS]
+    objects = sorted(load_targets(entry), key=lambda pair: -int(pair[0].sum()))[:_MOST_OBJECTS]
     rgb = load_rgb(entry.image)
     scale = size / max(rgb.shape[:2])
     height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])
     labels = np.full((size, size), VOID, np.uint8)
     count = 0
     for mask, valid in objects:
-        if entry.annotation == "classes" and probably_several(mask, valid):
-            continue  # it stays background: no part of another object
         if count == 0:
             void = cv2.resize(valid, (width, height), interpolation=cv2.INTER_NEAREST) == 0
             labels[:height, :width] = np.where(void, np.uint8(VOID), np.uint8(0))
