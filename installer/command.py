@@ -93,6 +93,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         check=options.self_check,
         torch=options.torch,
         wheels=_wheel_folders(options),
+        newest=options.newest,
         models=_models(options),
         # Each of these is about an environment that the installer makes.
         own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
@@ -188,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
         "--torch",
         choices=NAMES,
         help="install this build of PyTorch instead of the one that fits this computer",
+    )
+    parser.add_argument(
+        "--newest",
+        action="store_true",
+        help="take the newest versions of what the engine needs instead of those that SAMA was tested with",
     )
     parser.add_argument(
         "--model",

@@ -37,10 +37,12 @@ class Download:
     Attributes:
         url: its address.
         sha256: its hash in hex, or "" when that is not known.
+        release: what it is a file of, NAME==VERSION, or "" when that is not known.
     """
 
     url: str
     sha256: str
+    release: str = ""
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from installer import plugin_files
-from installer.manifest import remove_if_empty
+from installer.state import remove_if_empty
 
 _LISTS = ("action-history", "shortcutsrc")
 _NAMES = b"|".join(re.escape(name.encode()) for name in plugin_files.PROCEDURES)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from installer import gimps, plugin_files
 from installer.gimps import Profile
-from installer.manifest import Manifest, remove_tree
+from installer.state import Manifest, remove_tree
 
 
 def let_gimp_make(profile: Profile, manifest: Manifest, undo: ExitStack) -> None:

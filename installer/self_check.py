@@ -18,6 +18,7 @@ from installer.failures import InstallError
 from installer.gimps import Profile
 from installer.plugin_files import PROCEDURES
 from installer.steps import Steps
+from sama_core import paths
 
 #: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
 VERBS = ("select", "matte")
@@ -61,7 +62,7 @@ def offer_to_show(picture: Path) -> None:
 
 def result_picture() -> Path:
     """Where the picture of the last trial is kept."""
-    return checkout.paths.log_file().with_name("self-check.png")
+    return paths.log_file().with_name("self-check.png")
 
 
 def findings(profiles: list[Profile]) -> Iterator[Finding]:

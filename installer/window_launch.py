@@ -22,8 +22,8 @@ from installer.checkout import ROOT
 from installer.child_processes import clean_environment, run_quietly
 from installer.events import Event, Planned, RemovalPlanned, Stop
 from installer.failures import InstallError
-from installer.manifest import Manifest, remove_tree
 from installer.resolving import Pip, failure_of
+from installer.state import Manifest, remove_tree
 from installer.steps import Steps
 
 #: PySide6 6.12.0 loses a reference to None with every call, which ends Pythons before 3.12.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from installer.checkout import paths
 from installer.failures import InstallError
-from installer.manifest import Manifest
+from installer.state import Manifest
+from sama_core import paths
 
 
 def is_installed() -> bool:

@@ -6,8 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import private_json
-from installer.checkout import ROOT, paths
+from installer import state
+from installer.checkout import ROOT
+from sama_core import paths
 
 _INSTALLER = str(ROOT / "installer" / "install.py")
 
@@ -63,5 +64,5 @@ class Programs:
         return [self.python, _INSTALLER, "--json", *self.options, *more]
 
     def _engine(self) -> list[str]:
-        record = private_json.read(paths.install_record()) or {}
+        record = state.read_json(paths.install_record()) or {}
         return [str(Path(record.get("python", ""))), "-m", "sama_core.cli"]

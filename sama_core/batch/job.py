@@ -51,7 +51,7 @@ def model_version(model: str) -> dict[str, Any]:
         UnknownModel: there is none of that name.
     """
     from sama_core.images import PREPROCESSING_VERSION
-    from sama_core.model.registry import info
+    from sama_core.weights.registry import info
 
     about = info(model)
     adapter = file_sha256(about.adapter) if about.adapter.is_file() else ""

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sama_core.image_files import LoadedImage
-    from sama_core.inference.answer import Answer, Progress
+    from sama_core.inference.answer import Answer
     from sama_core.inference.engine import Engine
+    from sama_core.inference.request import Progress
     from sama_core.prompts import Prompt
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -23,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare photo, prompt, output, device and model."""
-    from sama_core.model.registry import MODELS
+    from sama_core.weights.registry import DEFAULT, MODELS
 
     parser.add_argument("photo", type=Path, help="PNG, JPEG, TIFF or WebP file")
     prompt = parser.add_argument_group("what you want", "Pixels of the upright picture, from its top left corner.")
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("--box", metavar="LEFT,TOP,RIGHT,BOTTOM", type=_box, help="a box around it")
     prompt.add_argument("--mask", metavar="FILE", type=Path, help="a picture of the same size, white where it is")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help=".png, .tif or .webp")
-    parser.add_argument("--model", choices=list(MODELS), default="lite")
+    parser.add_argument("--model", choices=list(MODELS), default=DEFAULT)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: the fastest there is")
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from sama_core.images import LOW_RES, Frame
-from sama_core.model import registry
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import Sama, Task, assemble
 from sama_core.model.views import QUADRANTS, enlarge_input
 from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.weights import registry
 from sama_core.weights.adapter import load_adapter
 
 #: The views of a picture by number: the global one, then the local ones in the order of `model.views`.
@@ -70,7 +70,7 @@ class StockAnswer(NamedTuple):
 
     Attributes:
         logits: 256×256 float32.
-        score: its own estimate of the answer's IoU, 0..1.
+        score: its own estimate of the answer's IoU, 0..1, times that of there being something at all.
         before: the mask prompt of the last decoding, 256×256 float32, or None.
     """
 
@@ -119,7 +119,7 @@ class Predictor:
         # a model's own adapter belongs to the model's own weights
         path = adapter or (about.adapter if weights is None and about.adapter.is_file() else None)
         if path is not None:
-            modules, _ = load_adapter(path, self.sam.backbone.early_channels, model, self.weights_hash)
+            modules, _ = load_adapter(path, about.early_channels, model, self.weights_hash)
             self.sama = Sama(self.sam, modules).eval().requires_grad_(False)
             self.sama.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -129,11 +129,11 @@ class Predictor:
 
     def frame(self, height: int, width: int) -> Frame:
         """How a picture lies in the model input."""
-        return Frame(height, width, self.sam.input_size)
+        return Frame(height, width, self.sam.input_size, self.sam.stretches)
 
     def shows(self, height: int, width: int) -> Frame:
         """How a picture lies in what local views and heads see: at twice the model's resolution, or at its own."""
-        return Frame(height, width, self.sam.input_size * (2 if self.fine_views else 1))
+        return Frame(height, width, self.sam.input_size * (2 if self.fine_views else 1), self.sam.stretches)
 
     @property
     def fine_views(self) -> bool:
@@ -163,7 +163,9 @@ class Predictor:
         ordered = sorted(views, key=lambda view: view != OVERVIEW)
         batch = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
         features = self.sam.encode(batch)
-        return {view: Features(*(part[i : i + 1] for part in features)) for i, view in enumerate(ordered)}
+        encoded = dict(zip(ordered, features.split(len(ordered)), strict=True))
+        # only stock SAM's decoder reads finer maps, and it looks at the whole picture
+        return {view: each if view == OVERVIEW else each._replace(high_res=()) for view, each in encoded.items()}
 
     def _fine_input(self, fine: np.ndarray, device: torch.device) -> torch.Tensor:
         if not self.fine_views:
@@ -184,7 +186,7 @@ class Predictor:
         Args:
             dialogue: what was answered about this picture before; the next click costs one decoding, not all of them.
         """
-        embedding = overview.embedding.to(device).float()
+        seen = overview.map(lambda part: part.to(device).float())
         logits, answer = prompt.logits, None
         first = 1 if prompt.box is None and logits is None else 0
         count = len(prompt.labels)
@@ -192,8 +194,9 @@ class Predictor:
             key = prompt.key(number)
             answer = dialogue.get(key)
             if answer is None:
-                decoded = self.sam.decode(embedding, *self.sam.embed_prompts(*prompt.first(number, logits, device)))
-                score = float(decoded.iou[0, 0].float().clamp(0, 1))
+                sparse, dense = self.sam.embed_prompts(*prompt.first(number, logits, device))
+                decoded = self.sam.decode(seen.embedding, sparse, dense, seen.high_res)
+                score = float(decoded.iou[0, 0].float().clamp(0, 1) * decoded.presence[0].float())
                 answer = StockAnswer(decoded.logits[0, 0].float().cpu().numpy(), score, logits)
                 dialogue.put(key, answer)
             logits = answer.logits
@@ -225,7 +228,7 @@ class Predictor:
         """
         sama = self.sama
         assert sama is not None, "callers look whether there are SAMA modules"
-        here = {view: Features(*(part.to(device).float() for part in views[view])) for view in views}
+        here = {view: views[view].map(lambda part: part.to(device).float()) for view in views}
         overview = here.pop(OVERVIEW)
         features = assemble(overview, here)
         points, labels, mask, has_mask = prompt.first(len(prompt.labels), stock.before, device)

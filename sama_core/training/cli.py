@@ -125,13 +125,13 @@ def _modules(args: argparse.Namespace) -> int:
     absent = [name for name in ("cv2", "tensorboard") if find_spec(name) is None]
     if absent:
         raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
-    from sama_core.model import registry
     from sama_core.training import processes
     from sama_core.training.config_file import load_config
     from sama_core.training.sama_config import SamaTrainConfig
     from sama_core.training.sama_data import open_sources
     from sama_core.training.sama_export import export_run, start_from
     from sama_core.training.sama_loop import Provenance, SamaTrainer
+    from sama_core.weights import registry
 
     config = load_config(_recipe(args.config), SamaTrainConfig)
     with processes.joined(args.device) as device:

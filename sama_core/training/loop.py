@@ -17,8 +17,8 @@ from torch import nn
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
 from sama_core.model.labels import PAD
-from sama_core.model.registry import build
-from sama_core.model.sam import Decoded, PromptableSam
+from sama_core.model.mask_decoder import Decoded
+from sama_core.model.sam import PromptableSam
 from sama_core.training import robot
 from sama_core.training.config import TrainConfig
 from sama_core.training.datasets import VOID
@@ -26,6 +26,7 @@ from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss
 from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, Draw, Views, draw_views
+from sama_core.weights.registry import build
 
 
 class Question(NamedTuple):

@@ -1,12 +1,13 @@
-"""The list of everything the installer made, so that it can take exactly that away again.
+"""What is written down of an installation: the list of all that was made, so that it can be taken away again.
 
 An entry is written before the thing is made: an installer that is cut off leaves a manifest that covers its
-leftovers.
+leftovers. All is JSON in files that only their owner may read, replaced whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from contextlib import ExitStack
@@ -14,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from installer import private_json
 from installer.failures import InstallError
 
 FILE_NAME = "manifest.json"
@@ -72,7 +72,7 @@ class Manifest:
         path = home / FILE_NAME
         if not path.exists():
             return cls(home)
-        data = private_json.read(path)
+        data = read_json(path)
         try:
             if data is None or data["schema"] not in (_SCHEMA, _SCHEMA_WITHOUT_HASHES):
                 raise ValueError
@@ -106,8 +106,8 @@ class Manifest:
             "folders": self.folders,
             "new_profiles": self.new_profiles,
         }
-        if private_json.read(self.path) != data:
-            private_json.write(self.path, data)
+        if read_json(self.path) != data:
+            write_json(self.path, data)
 
     def plug_in_folders(self, name: str) -> list[Path]:
         """The folders called `name` that plug-ins were put into."""
@@ -183,3 +183,52 @@ def remove_tree(folder: Path) -> None:
     except OSError as error:
         place = os.fspath(error.filename or folder)
         raise InstallError(f"{place} cannot be removed ({error.strerror}). Close GIMP and run this again.") from error
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write `data` to `path` with mode 0600; a reader sees the old file or the new one, never a half.
+
+    Raises:
+        InstallError: the file cannot be written.
+    """
+    _write_bytes(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in `path`, or None when there is no such file or it is not a JSON object."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def put_back_on_failure(path: Path, undo: ExitStack) -> None:
+    """Let `undo` bring `path` back to what it holds now, or remove it if it is not there now."""
+    if path.is_file():
+        undo.callback(_restore, path, path.read_bytes())
+    else:
+        undo.callback(_remove_file, path)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    aside = path.with_name(path.name + ".new")
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise InstallError(
+            f"{path} cannot be written ({error.strerror}). Make that place writable and run this again."
+        ) from error
+
+
+def _restore(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        _write_bytes(path, content)
+
+
+def _remove_file(path: Path) -> None:
+    if path.is_file():
+        path.unlink()
