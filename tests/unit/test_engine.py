@@ -110,9 +110,20 @@ def test_every_kind_of_prompt_changes_the_answer(engine, photo):
             assert np.abs(one - other).max() > 1e-4
 
 
+def contradicting(engine, points):
+    """Labels for clicks on the 200 pixels wide photo, of which each asks the opposite of the answer before it."""
+    labels = [1]
+    for count in range(1, len(points)):
+        x, y = points[count]
+        logits, _ = engine.predict_logits(Prompt(points[:count], labels))
+        labels.append(int(logits[int(y * 256 / 200), int(x * 256 / 200)] <= 0))
+    return labels
+
+
 def test_clicks_are_replayed_as_the_dialogue_they_were(engine, photo):
     engine.set_image(photo)
-    points, labels = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)], [1, 0, 1]
+    points = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)]
+    labels = contradicting(engine, points)
     logits = None
     for count in (1, 2, 3):
         logits, _ = engine.predict_logits(Prompt(points[:count], labels[:count], low_res_logits=logits))
@@ -474,7 +485,10 @@ def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monk
 
 def test_a_further_click_costs_one_decoding_and_answers_as_a_dialogue_from_the_start(engine, photo):
     """Earlier clicks are remembered, not decoded again; the answer is the same."""
-    points, labels = [(100, 60), (120, 80), (20, 20)], [1, 1, 0]
+    points = [(100, 60), (120, 80), (20, 20)]
+    engine.set_image(photo)
+    labels = contradicting(engine, points)
+    engine.set_image(photo[::-1].copy())
     engine.set_image(photo)
     decoded = []
     decode = engine._predictor.sam.decode
