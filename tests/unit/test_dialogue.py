@@ -15,7 +15,7 @@ SIDE = 512
 FRAME = Frame(SIDE, SIDE, SIDE)
 DISK = np.where(np.hypot(*(np.mgrid[:256, :256] - 128)) < 100, 6.0, -6.0)
 CPU = torch.device("cpu")
-HERE = Features(*(torch.zeros(1, 1, 1, 1) for _ in range(3)))
+HERE = Features(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
 
 
 class Decoder:
@@ -92,6 +92,7 @@ def test_one_click_more_costs_one_decoding_and_asks_the_same_as_all_at_once(stub
     grown = decoder.turns[-1]
     fresh = turns_of(Decoder(stubborn), Prompt(points, labels))
     assert grown[0] == fresh[-1][0] == 40
+    assert grown[1] is not None and fresh[-1][1] is not None
     # the mask prompt is the answer to the same number of clicks
     assert decoder.turns[round(-7 - grown[1]) - 1][0] == fresh[round(-7 - fresh[-1][1]) - 1][0]
 
