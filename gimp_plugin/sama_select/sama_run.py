@@ -117,7 +117,7 @@ class _Question:
             before_reading(self.prompt)
         Gimp.progress_init("SAMA: reading the picture")
         with steps.step("read"):
-            self.picture, self.frame = view.read(), view.frame
+            self.picture = view.read()
 
     def ask(self, decontaminate):
         """Return the engine's answer."""
