@@ -161,7 +161,7 @@ class Engine:
         began = time.perf_counter()
         picture = prediction.asked.picture
         alpha = select_alpha(
-            prediction.frame, prediction.logits, picture.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
+            prediction.frame, prediction.logits, picture.guide, lambda done, text: progress(0.4 + 0.6 * done, text)
         )
         answer.alpha = self._finished(alpha, picture, current, prompt)
         answer.seconds["refine"] = time.perf_counter() - began
@@ -201,8 +201,8 @@ class Engine:
             answer.notes = list(dict.fromkeys(self._notes))
         else:
             numba_cache.prepare()
-            alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, part)
-        answer.alpha = self._finished(alpha, picture, current, prompt)
+            alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, part)
+        answer.alpha = self._finished(picture.evened(alpha), picture, current, prompt)
         answer.seconds["refine"] = time.perf_counter() - began
         if decontaminate:
             began = time.perf_counter()
@@ -353,7 +353,7 @@ class Engine:
         numba_cache.prepare()
         if self._refiner is None:
             self._refiner = load_refiner()
-        refiner, rgb = self._refiner, prediction.asked.picture.rgb
+        refiner, rgb = self._refiner, prediction.asked.picture.guide
 
         def refine(device: torch.device) -> np.ndarray:
             solver = network_solver(refiner.to(device), device)
