@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sama_core import Engine, Prompt
 from sama_core.images import Window
 from sama_core.inference import deblocking
 from sama_core.inference.deblocking import Grid, even_alpha, even_picture, find_grid
+from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import Predictor
 
@@ -151,3 +153,18 @@ def test_a_crop_of_a_picture_follows_the_pictures_guide(predictor):
     crop = picture.crop(window)
     np.testing.assert_array_equal(crop.guide, picture.guide[window.place])
     np.testing.assert_array_equal(crop.rgb, rgb[window.place])
+
+
+def test_a_matte_has_no_steps_at_the_borders_of_blocks(monkeypatch):
+    rgb = compressed(PHOTO, 45)
+    prompt = Prompt([(225.5, 135)], [1])
+
+    def ratios():
+        engine = Engine("lite", "cpu", EmbeddingCache(None))
+        engine.set_image(rgb)
+        alpha = engine.matte(prompt).alpha
+        return [step_ratio(alpha, period, axis) for period in (8, 16) for axis in (0, 1)]
+
+    assert max(ratios()) < 1.1
+    monkeypatch.setattr("sama_core.inference.picture.find_grid", lambda rgb: None)
+    assert min(ratios()) > 1.3, "a photo that would pass as it is"
