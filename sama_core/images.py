@@ -14,7 +14,7 @@ from PIL import Image
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 #: A picture is averaged over whole blocks of pixels down to so many times what is asked for, and resampled from there;
 #: Pillow's documentation says of its `reducing_gap` that from 3 on the result can hardly be told from plain resampling.
 _REDUCING_GAP = 3.0

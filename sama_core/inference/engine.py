@@ -177,7 +177,7 @@ class Engine:
         prediction = found.prediction
         picture = prediction.asked.picture
         with request.step("refine"):
-            alpha = select_alpha(prediction.frame, prediction.logits, picture.rgb, request.part(0.4, 1.0))
+            alpha = select_alpha(prediction.frame, prediction.logits, picture.guide, request.part(0.4, 1.0))
             alpha = self._finished(alpha, picture, current, prompt)
         return self._answer(request, found, alpha)
 
@@ -215,8 +215,8 @@ class Engine:
                 alpha = self._refined(prediction, request, refining)
             else:
                 numba_cache.prepare()
-                alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, refining)
-            alpha = self._finished(alpha, picture, current, prompt)
+                alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, refining)
+            alpha = self._finished(picture.evened(alpha), picture, current, prompt)
         foreground = None
         if decontaminate:
             with request.step("foreground"):
@@ -388,7 +388,7 @@ class Engine:
         numba_cache.prepare()
         if self._refiner is None:
             self._refiner = load_refiner()
-        refiner, rgb = self._refiner, prediction.asked.picture.rgb
+        refiner, rgb = self._refiner, prediction.asked.picture.guide
 
         def refine(device: torch.device) -> np.ndarray:
             solver = network_solver(refiner.to(device), device)

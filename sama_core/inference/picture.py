@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from sama_core.images import Reduced, Window
+from sama_core.inference.deblocking import Grid, even_alpha, even_picture, find_grid
 from sama_core.inference.predictor import Dialogue, Predictor
 from sama_core.model.backbones.base import Features
 
@@ -19,16 +20,33 @@ class Picture:
         name: under which embeddings are kept.
         predictor: the network that looks at it.
         window: where it lies in the photo, if it is a crop.
+        photo: what it is a crop of.
 
     Attributes:
+        guide: H×W×3 uint8, what networks and edges follow: the picture without a JPEG's blocks, `rgb` itself if it has
+            none.
         frame: how it lies in the model input.
         shown: how it lies in what the local views and the heads see.
         views: what is encoded, by number of the view.
         dialogue: what stock SAM has answered about it.
     """
 
-    def __init__(self, rgb: np.ndarray, name: str, predictor: Predictor, window: Window | None = None) -> None:
+    def __init__(
+        self,
+        rgb: np.ndarray,
+        name: str,
+        predictor: Predictor,
+        window: Window | None = None,
+        photo: Picture | None = None,
+    ) -> None:
         self.rgb, self.name, self.window = rgb, name, window
+        self._grid: Grid | None
+        if photo is None or window is None:
+            self._grid = find_grid(rgb)
+            self.guide = rgb if self._grid is None else even_picture(rgb, self._grid)
+        else:
+            self._grid = photo._grid and photo._grid.within(window)
+            self.guide = photo.guide[window.place]
         self.frame = predictor.frame(*rgb.shape[:2])
         self.shown = predictor.shows(*rgb.shape[:2])
         self.views: dict[int, Features] = {}
@@ -52,14 +70,18 @@ class Picture:
 
     @functools.cached_property
     def _reduced(self) -> Reduced:
-        return Reduced(self.rgb, self.shown.long_side)
+        return Reduced(self.guide, self.shown.long_side)
 
     def crop(self, window: Window) -> Picture:
         """A crop as a picture of its own; the last one is kept, for the next click is likely to be about it."""
         if self._crop is None or self._crop.window != window:
             name = f"{self.name}@{window.left},{window.top},{window.width}x{window.height}"
-            self._crop = Picture(self.rgb[window.place], name, self._predictor, window)
+            self._crop = Picture(self.rgb[window.place], name, self._predictor, window, self)
         return self._crop
+
+    def evened(self, alpha: np.ndarray) -> np.ndarray:
+        """A matte of this picture (H×W uint8) without a JPEG's blocks; as it is where the picture has none."""
+        return alpha if self._grid is None else even_alpha(alpha, self._grid)
 
     def uncrop(self, alpha: np.ndarray, photo: Picture) -> np.ndarray:
         """An answer about this picture as an answer about the photo: outside of a crop nothing is selected.

@@ -272,7 +272,7 @@ class PretendGpu:
         def wrapped(*args):
             self.calls += 1
             if self.calls <= self.failures:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
             return real(*args)
 
         return wrapped
