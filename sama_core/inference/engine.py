@@ -20,6 +20,7 @@ from sama_core.inference.answer import Answer
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
+from sama_core.inference.parts import without_islands
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
@@ -178,7 +179,7 @@ class Engine:
         picture = prediction.asked.picture
         with request.step("refine"):
             alpha = select_alpha(prediction.frame, prediction.logits, picture.rgb, request.part(0.4, 1.0))
-            alpha = self._finished(alpha, picture, current, prompt)
+            alpha = self._finished(alpha, picture, current, prompt, soft=False)
         return self._answer(request, found, alpha)
 
     def matte(
@@ -216,7 +217,7 @@ class Engine:
             else:
                 numba_cache.prepare()
                 alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, refining)
-            alpha = self._finished(alpha, picture, current, prompt)
+            alpha = self._finished(alpha, picture, current, prompt, soft=True)
         foreground = None
         if decontaminate:
             with request.step("foreground"):
@@ -246,10 +247,11 @@ class Engine:
         return self._current
 
     @staticmethod
-    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt) -> np.ndarray:
-        """An answer about a picture as one about the photo that contradicts no click."""
+    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt, soft: bool) -> np.ndarray:
+        """An answer about a picture as one about the photo that contradicts no click and holds no island."""
         whole = picture.uncrop(alpha, photo)
-        return keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        kept = keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        return without_islands(kept, prompt, soft)
 
     def _answer(
         self, request: Request, found: _Found, alpha: np.ndarray, foreground: np.ndarray | None = None
