@@ -99,6 +99,7 @@ def test_one_click_more_costs_one_decoding_and_asks_the_same_as_all_at_once(stub
     grown = decoder.turns[-1]
     fresh = turns_of(Decoder(stubborn), Prompt(points, labels))
     assert grown[0] == fresh[-1][0] == 40
+    assert grown[1] is not None and fresh[-1][1] is not None
     # the mask prompt is the answer to the same number of clicks
     assert clicks_before(grown, decoder.turns) == clicks_before(fresh[-1], fresh)
 

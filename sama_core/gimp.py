@@ -1,23 +1,23 @@
-"""Look for every GIMP on a computer: in the system's places, and in those of each packaging.
+"""Look for every GIMP on a computer, in the system's places and in those of each packaging, and for their settings.
 
-Nothing here reads this process's own environment: a `Place` says where to look, so that a folder can stand for a
-computer.
+Standard library only: the installer uses it before there is an engine. The search for programs reads nothing of this
+process's own environment: a `Place` says where to look, so that a folder can stand for a computer.
 """
 
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import plistlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from installer.child_processes import traceless_environment
 
 #: distribution's or built by hand; sandboxed; sandboxed; one file; the installer from gimp.org; Microsoft Store; .app
 PACKAGINGS = ("system", "flatpak", "snap", "appimage", "windows", "store", "macos")
@@ -84,6 +84,41 @@ def this_place() -> Place:
     """The computer and user that the installer runs for."""
     root = Path(Path.home().anchor or "/")
     return Place(sys.platform, root, Path.home(), os.environ)
+
+
+def settings_root() -> Path:
+    """The folder that holds one folder of settings for each GIMP series."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "GIMP"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "GIMP"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "GIMP"
+
+
+def settings_folders() -> list[Path]:
+    """GIMP 3's settings folders: the one that GIMP3_DIRECTORY names, be it there or not, else those that there are."""
+    named = os.environ.get("GIMP3_DIRECTORY")
+    if named:
+        # GIMP reads a relative one from the home folder.
+        return [Path.home() / named]
+    series = (folder for folder in settings_root().glob("3.*") if re.fullmatch(r"3\.\d+", folder.name))
+    return sorted(folder for folder in series if folder.is_dir())
+
+
+@contextlib.contextmanager
+def traceless_environment() -> Iterator[dict[str, str]]:
+    """The environment in which a GIMP that is only asked something leaves nothing behind but in its own profile.
+
+    Its libraries make folders for caches and data, some even when GIMP is only asked for its version.
+    """
+    elsewhere = tempfile.mkdtemp(prefix="sama-")
+    python = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name not in python}
+    places = dict.fromkeys(("XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR"), elsewhere)
+    try:
+        yield {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1", **places}
+    finally:
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def find_gimps(place: Place) -> list[Gimp]:
