@@ -9,7 +9,9 @@ import gi
 gi.require_version("Gimp", "3.0")
 import sama_collect  # noqa: E402
 import sama_job  # noqa: E402
+import sama_memory  # noqa: E402
 import sama_source  # noqa: E402
+import sama_states  # noqa: E402
 import sama_write  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
 from sama_client import MAX_PIXELS, MAX_SIDE  # noqa: E402
@@ -31,18 +33,22 @@ def select(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
+    sama_states.refuse_quick_mask(image, drawables)
     sama_source.refuse_floating_selection(image)
     visible = config.get_property("source") == sama_source.VISIBLE
     layer = None if visible else sama_source.the_layer(image, drawables)
     frame = sama_source.frame_of(image, layer)
     sama_write.check_selectable(image, frame)
-    answer = _answer(image, layer, frame, "select", config, steps)
+    operation, feather = config.get_property("operation"), config.get_property("feather")
+    states = sama_states.SelectStates(image, layer, frame, operation)
+    answer, used = _answer(image, layer, frame, "select", config, steps)
     with steps.step("write"), sama_write.one_undo_step(image):
-        operation, feather = config.get_property("operation"), config.get_property("feather")
         sama_write.select(image, frame, answer.alpha, operation, feather)
+        notes = states.after()
+        sama_memory.keep(image, used)
         Gimp.displays_flush()
     _finish("select", answer, steps)
-    return Result(answer.score, answer.notes)
+    return Result(answer.score, answer.notes + notes)
 
 
 def matte(image, drawables, config) -> Result:
@@ -52,15 +58,19 @@ def matte(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
+    sama_states.refuse_quick_mask(image)
     sama_source.refuse_floating_selection(image)
     layer = sama_source.the_layer(image, drawables)
     visible = config.get_property("source") == sama_source.VISIBLE
     frame = sama_source.frame_of(image, None if visible else layer)
     output, existing_mask = config.get_property("output"), config.get_property("existing-mask")
     sama_write.check_writable(image, layer, frame, output, existing_mask)
-    answer = _answer(image, None if visible else layer, frame, "matte", config, steps)
+    states = sama_states.MatteStates(image, layer, output, visible)
+    answer, used = _answer(image, None if visible else layer, frame, "matte", config, steps)
     with steps.step("write"), sama_write.one_undo_step(image):
         notes = sama_write.write_matte(image, layer, frame, answer, output, existing_mask, visible)
+        notes += states.after(answer.alpha)
+        sama_memory.keep(image, used)
         Gimp.displays_flush()
     _finish("matte", answer, steps)
     return Result(answer.score, answer.notes + notes)
@@ -74,7 +84,8 @@ def _answer(image, layer, frame, verb, config, steps):
         )
     include, exclude = config.get_property("include-path"), config.get_property("exclude-path")
     with steps.step("collect"):
-        prompt = sama_collect.collect(image, frame, include, exclude, config.get_property("use-selection"))
+        source = sama_collect.decide(image, include, exclude, config.get_property("use-selection"))
+        prompt = sama_collect.collect(image, frame, source)
     Gimp.progress_init("SAMA: reading the picture")
     with steps.step("read"):
         picture = sama_source.read(image, layer)
@@ -90,8 +101,9 @@ def _answer(image, layer, frame, verb, config, steps):
         lambda report: sama_job.run(job, report, steps), report=_show_progress, idle=_handle_events
     )
     steps.seconds["receive"] = answer.receive_seconds
+    answer.notes[:0] = prompt.notes
     Gimp.progress_set_text("SAMA: writing the result")
-    return answer
+    return answer, source.used()
 
 
 def _show_progress(fraction, text):
