@@ -5,6 +5,7 @@ Coordinates are continuous: pixel (i, j) covers the square from (j, i) to (j+1, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,22 +53,30 @@ class Reduced:
 class Frame:
     """How an image of `height` × `width` lies in a square model input of side `size`.
 
-    The long side is scaled to `size` (SAM's ResizeLongestSide), the rest is padding at the right and bottom.
+    The long side is scaled to `size` (SAM's ResizeLongestSide), the rest is padding at the right and bottom; or the
+    image is stretched to the whole square (as SAM 2's makers do), and there is no padding.
     """
 
     height: int
     width: int
     size: int
+    stretched: bool = False
 
     @property
     def input_height(self) -> int:
         """Rows of the model input that show the image."""
-        return max(1, round(self.height * self.size / max(self.height, self.width)))
+        return self.size if self.stretched else max(1, round(self.height * self.size / max(self.height, self.width)))
 
     @property
     def input_width(self) -> int:
         """Columns of the model input that show the image."""
-        return max(1, round(self.width * self.size / max(self.height, self.width)))
+        return self.size if self.stretched else max(1, round(self.width * self.size / max(self.height, self.width)))
+
+    @property
+    def long_side(self) -> int:
+        """Long side of the image where both its sides have no fewer pixels than they have in the model input."""
+        sides = self.height, self.width
+        return math.ceil(self.size * max(sides) / min(sides)) if self.stretched else self.size
 
     def to_input(self, points: np.ndarray) -> np.ndarray:
         """Map …×2 (x, y) original coordinates to model-input coordinates."""
@@ -81,7 +90,7 @@ class Frame:
 
     def shrink(self, rgb: np.ndarray | Reduced) -> np.ndarray:
         """Scale the image, H×W×3 uint8, to the model input's h×w×3 uint8, without the padding; antialiased."""
-        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.size)
+        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.long_side)
         return photo.shrink(self.input_height, self.input_width)
 
     def cells(self, grid: int) -> np.ndarray:

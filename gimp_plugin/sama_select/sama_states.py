@@ -11,7 +11,7 @@ import sama_pixels  # noqa: E402
 from gi.repository import Gimp  # noqa: E402
 from sama_errors import CallingError  # noqa: E402
 from sama_prompt import Frame  # noqa: E402
-from sama_source import done  # noqa: E402
+from sama_scratch import done  # noqa: E402
 
 #: GIMP's own name for the channel of the Quick Mask; while there is one, the Quick Mask is on.
 QUICK_MASK = "Qmask"

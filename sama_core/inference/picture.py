@@ -52,7 +52,7 @@ class Picture:
 
     @functools.cached_property
     def _reduced(self) -> Reduced:
-        return Reduced(self.rgb, self.shown.size)
+        return Reduced(self.rgb, self.shown.long_side)
 
     def crop(self, window: Window) -> Picture:
         """A crop as a picture of its own; the last one is kept, for the next click is likely to be about it."""

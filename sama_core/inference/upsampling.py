@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sama_core.images import Frame, Reduced
-from sama_core.inference.answer import Progress, no_progress
+from sama_core.inference.request import Progress, no_progress
 
 #: Rows handled at once: memory is bounded by the band, not by the picture.
 BAND_ROWS = 256

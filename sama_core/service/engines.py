@@ -91,7 +91,7 @@ class EnginePool:
 
 def real_engines(device: str) -> EnginePool:
     """Return the pool of the product's models, `device` being `auto` or a device's name."""
-    from sama_core.model.registry import MODELS
+    from sama_core.weights.registry import MODELS
 
     def create(model: str) -> EngineLike:
         # Here and not above: importing torch takes seconds, and hello must answer at once.

@@ -10,9 +10,9 @@ from sama_core.images import Window
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.second_look import window_for
-from sama_core.model import registry
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
+from sama_core.weights import registry
 from sama_core.weights.adapter import save_adapter
 from sama_core.weights.checksum import file_sha256
 from sama_core.weights.files import save_weights
@@ -110,9 +110,20 @@ def test_every_kind_of_prompt_changes_the_answer(engine, photo):
             assert np.abs(one - other).max() > 1e-4
 
 
+def contradicting(engine, points):
+    """Labels for clicks on the 200 pixels wide photo, of which each asks the opposite of the answer before it."""
+    labels = [1]
+    for count in range(1, len(points)):
+        x, y = points[count]
+        logits, _ = engine.predict_logits(Prompt(points[:count], labels))
+        labels.append(int(logits[int(y * 256 / 200), int(x * 256 / 200)] <= 0))
+    return labels
+
+
 def test_clicks_are_replayed_as_the_dialogue_they_were(engine, photo):
     engine.set_image(photo)
-    points, labels = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)], [1, 0, 1]
+    points = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)]
+    labels = contradicting(engine, points)
     logits = None
     for count in (1, 2, 3):
         logits, _ = engine.predict_logits(Prompt(points[:count], labels[:count], low_res_logits=logits))
@@ -185,9 +196,12 @@ def test_a_matte_comes_from_the_refiner_from_closed_form_matting_or_from_the_hea
 def test_a_model_without_sama_modules_says_who_answered(weights, photo):
     engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
     engine.set_image(photo)
-    assert any("stock SAM" in note for note in engine.select(Prompt([(100, 60)], [1])).notes)
-    engine.set_image(photo)
-    assert any("matting head" in note for note in engine.matte(Prompt([(100, 60)], [1]), method="head").notes)
+    prompt = Prompt([(100, 60)], [1])
+    for _ in range(2):
+        (note,) = engine.matte(prompt, method="head").notes
+        assert "matting head" in note
+        (note,) = engine.select(prompt).notes
+        assert "stock SAM" in note
 
 
 def test_an_adapter_of_other_weights_is_refused(adapter):
@@ -273,6 +287,54 @@ def test_out_of_memory_falls_back_and_says_so(engine, photo, monkeypatch, failur
     answer = engine.select(Prompt([(100, 60)], [1]))
     assert len(answer.notes) == len(notes)
     assert all(words in note for words, note in zip(notes, answer.notes, strict=True))
+
+
+def short_of_memory_once(monkeypatch, engine, step):
+    """One step of an engine's network finds a device's memory full, the next time."""
+    monkeypatch.setattr(devices, "attempts", PretendGpu(0))
+    monkeypatch.setattr(engine._predictor, step, PretendGpu(1).decode(getattr(engine._predictor, step)))
+
+
+@pytest.mark.parametrize("ask", ["select", "matte"])
+def test_an_answer_tells_of_its_own_fallbacks_alone(engine, photo, monkeypatch, ask):
+    engine.set_image(photo)
+    short_of_memory_once(monkeypatch, engine, "stock")
+    answers = [getattr(engine, ask)(Prompt([(x, 60)], [1])) for x in (100, 60)]
+    assert [len(answer.notes) for answer in answers] == [1, 0]
+
+
+def test_the_first_answer_tells_of_the_pictures_encoding_and_no_other(engine, photo, monkeypatch):
+    short_of_memory_once(monkeypatch, engine, "encode")
+    prompt = Prompt([(100, 60)], [1])
+    engine.set_image(photo)
+    spent = engine._untold.seconds["encode"]
+
+    def stop(fraction: float, text: str) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        engine.select(prompt, stop)
+    first, second = engine.select(prompt), engine.select(prompt)
+    assert "half precision" in first.notes[0] and not second.notes
+    assert first.seconds["encode"] > spent > second.seconds["encode"]
+    # also as the service asks, which gives the picture with every question
+    engine.set_image(photo[::-1].copy())
+    short_of_memory_once(monkeypatch, engine, "encode")
+    engine.set_image(photo[:, ::-1].copy())
+    with pytest.raises(Cancelled):
+        engine.select(prompt, stop)
+    engine.set_image(photo[:, ::-1].copy())
+    assert len(engine.select(prompt).notes) == 1
+
+
+@pytest.mark.parametrize("step", ["encode", "answer"])
+def test_a_helper_engines_fallback_is_told_too(weights, photo, monkeypatch, step):
+    engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
+    engine.set_image(photo)
+    short_of_memory_once(monkeypatch, engine._matting_expert(), step)
+    notes = [engine.matte(Prompt([(x, 60)], [1]), method="head").notes for x in (100, 60)]
+    assert [any("half precision" in note for note in those) for those in notes] == [True, False]
+    assert all("matting head" in those[0] for those in notes)
 
 
 def test_memory_that_is_short_everywhere_is_an_error_with_a_remedy(engine, photo, monkeypatch):
@@ -423,7 +485,10 @@ def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monk
 
 def test_a_further_click_costs_one_decoding_and_answers_as_a_dialogue_from_the_start(engine, photo):
     """Earlier clicks are remembered, not decoded again; the answer is the same."""
-    points, labels = [(100, 60), (120, 80), (20, 20)], [1, 1, 0]
+    points = [(100, 60), (120, 80), (20, 20)]
+    engine.set_image(photo)
+    labels = contradicting(engine, points)
+    engine.set_image(photo[::-1].copy())
     engine.set_image(photo)
     decoded = []
     decode = engine._predictor.sam.decode

@@ -6,7 +6,7 @@ import sama_state
 from sama_client import Client, HelloFailed
 
 from sama_core import paths
-from sama_core.model.registry import MODELS
+from sama_core.weights.registry import MODELS
 
 
 @pytest.fixture
