@@ -1,14 +1,18 @@
-"""End a running engine (docs/protocol.md), so that what it runs from can be replaced or removed."""
+"""How the plug-in starts the engine, which install.json tells it (docs/protocol.md), and ending one that runs."""
 
 from __future__ import annotations
 
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from installer import checkout
+from installer import checkout, state
+from installer.environment import EngineInfo
 from installer.failures import InstallError
+from sama_core import file_lock, paths
 
+_SCHEMA = 1
 _PATIENCE = 30.0
 
 
@@ -18,9 +22,8 @@ def stop() -> None:
     Raises:
         InstallError: it does not end.
     """
-    lock = checkout.paths.state_file().with_name("engine.lock")
     deadline = time.monotonic() + _PATIENCE
-    while _is_held(lock):
+    while file_lock.is_held(paths.lock_file()):
         # Asked again each time: an engine that is just starting cannot be found yet.
         client = checkout.plugin_module("sama_launch").running()
         if client is not None:
@@ -32,19 +35,51 @@ def stop() -> None:
         time.sleep(0.2)
 
 
-def _is_held(lock: Path) -> bool:
-    try:
-        with lock.open("r+b") as file:
-            if sys.platform == "win32":
-                import msvcrt
+def is_recorded(engine: EngineInfo) -> bool:
+    """Whether there is a record that starts `engine`."""
+    known = state.read_json(paths.install_record()) or {}
+    return known == {**known, **_content(engine)}
 
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
 
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+def withdraw_record(undo: ExitStack) -> None:
+    """Put the record aside while the engine is changed, so that nobody starts half of one; `undo` brings it back."""
+    path = paths.install_record()
+    if path.is_file():
+        state.put_back_on_failure(path, undo)
+        undo.callback(_aside().unlink, missing_ok=True)
+        path.replace(_aside())
+
+
+def write_record(engine: EngineInfo, undo: ExitStack) -> None:
+    """Write the record for `engine`; a record that says so already is left alone.
+
+    Raises:
+        InstallError: it cannot be written.
+    """
+    path = paths.install_record()
+    if not is_recorded(engine):
+        # What else is in there is the user's, or another version's.
+        known = state.read_json(path) or state.read_json(_aside()) or {}
+        state.put_back_on_failure(path, undo)
+        state.write_json(path, {**known, **_content(engine)})
+    _aside().unlink(missing_ok=True)
+
+
+def remove_record() -> None:
+    """Remove the record, also one that was put aside."""
+    paths.install_record().unlink(missing_ok=True)
+    _aside().unlink(missing_ok=True)
+
+
+def _aside() -> Path:
+    path = paths.install_record()
+    return path.with_name(path.name + ".before")
+
+
+def _content(engine: EngineInfo) -> dict[str, Any]:
+    return {
+        "schema": _SCHEMA,
+        "python": str(engine.python),
+        "args": ["-m", "sama_core.service"],
+        "version": engine.engine_version,
+    }

@@ -12,13 +12,23 @@ from pathlib import Path
 
 from installer import checkout, downloads, package, pythons, resolving
 from installer.child_processes import run_quietly
-from installer.downloads import Downloader
+from installer.downloads import Download, Downloader
 from installer.events import Note
 from installer.failures import InstallError
-from installer.manifest import Environment, Manifest, remove_if_empty, remove_tree
+from installer.package import Lock
 from installer.resolving import Pip
+from installer.state import Environment, Manifest, remove_if_empty, remove_tree
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
+
+#: Run in the environment: whether it meets the requirements that are the arguments.
+_ARE_MET = """
+import importlib.metadata, sys
+from pip._vendor.packaging.requirements import Requirement
+for need in map(Requirement, sys.argv[1:]):
+    if not need.specifier.contains(importlib.metadata.version(need.name), prereleases=True):
+        sys.exit(1)
+"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,14 @@ class Source:
         build: of PyTorch.
         wheels: folders with wheels; when there are any, nothing is taken from anywhere else.
         needed_bytes: free disk space to insist on instead of the known figures, or None.
+        lock: the versions to take; None for the newest.
     """
 
     package: Path
     build: Build
     wheels: tuple[Path, ...] = ()
     needed_bytes: int | None = None
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True)
@@ -165,15 +177,28 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
         folder.mkdir(exist_ok=True)
     pip = Pip(python_in(folder_in(home)), work, steps)
     wheel = _wheel(pip, source)
-    if source.wheels:
-        places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
-        return Ready(("--no-cache-dir", "--no-index", *places, str(wheel)), wheel)
     needs = package.requirements_of(wheel)
     if wheel.suffix == ".whl" and not needs:
         return Ready(("--no-cache-dir", "--no-deps", str(wheel)), wheel)
+    torch = [need for need in needs if re.match(r"torch(vision)?\b", need)]
+    stays = bool(torch) and run_quietly([str(pip.python), "-c", _ARE_MET, *torch]).returncode == 0
+    if source.wheels:
+        places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
+        locked = source.lock.constraints(work / "lock", torch=not stays) if source.lock else []
+        return Ready(("--no-cache-dir", "--no-index", *places, *locked, str(wheel)), wheel)
     resolving.renew(pip)
-    requirements, options, usual = _torch_requirements(pip, needs, source, steps)
-    wanted = resolving.resolve(pip, [str(wheel), *requirements], options)
+    requirements, options, usual = [], [], False
+    if source.build.index and torch and not stays:
+        requirements, options, usual = _torch_requirements(pip, torch, source, steps)
+    if source.lock:
+        # A build of PyTorch's own that is there, or is going to be, says itself what goes with it.
+        options += source.lock.constraints(work / "lock", torch=not stays and not requirements)
+    try:
+        wanted = resolving.resolve(pip, [str(wheel), *requirements], options)
+    except resolving.NoSuchVersion as error:
+        raise InstallError(f"{error}{_way_out(source)}") from error
+    if source.lock:
+        source.lock.check(wanted)
     here = [resolving.local_file(item) for item in wanted]
     missing = [item for item in wanted if resolving.local_file(item) is None]
     try:
@@ -246,12 +271,17 @@ def _wheel(pip: Pip, source: Source) -> Path:
     return wheels[0]
 
 
+def _way_out(source: Source) -> str:
+    """What else to do when versions are not to be had."""
+    if source.lock is None:
+        return ""
+    return " With --newest the installer takes other versions than those that SAMA was tested with."
+
+
 def _torch_requirements(
-    pip: Pip, needs: Sequence[str], source: Source, steps: Steps
+    pip: Pip, wanted: Sequence[str], source: Source, steps: Steps
 ) -> tuple[list[str], list[str], bool]:
     """PyTorch, pinned to the chosen build; the options that let pip find it; whether the usual build is taken instead.
-
-    Nothing when the engine's `needs` do not name it, or the environment has it: its build was chosen when it was made.
 
     PyTorch's index is asked alone first: asked together with the usual one, pip takes whichever has the newer version.
 
@@ -259,12 +289,9 @@ def _torch_requirements(
         InstallError: the usual build has to be taken, and the disk is too full for that.
     """
     build = source.build
-    wanted = [need for need in needs if re.match(r"torch(vision)?\b", need)]
-    has_torch = run_quietly([str(pip.python), "-c", "import importlib.metadata as m; m.version('torch')"])
-    if not build.index or not wanted or has_torch.returncode == 0:
-        return [], [], False
+    options = ["--no-deps", "--retries", "2", "--index-url", build.index]
     try:
-        found = resolving.resolve(pip, wanted, ["--no-deps", "--retries", "2", "--index-url", build.index])
+        found = _found_builds(pip, wanted, options, source.lock, steps)
     except InstallError as error:
         size = build.usual
         needed = size.needed if source.needed_bytes is None else source.needed_bytes
@@ -287,6 +314,25 @@ def _torch_requirements(
     return ["==".join(item.name.split("-")[:2]) for item in found], ["--extra-index-url", build.index], False
 
 
+def _found_builds(
+    pip: Pip, wanted: Sequence[str], options: list[str], lock: Lock | None, steps: Steps
+) -> list[Download]:
+    """The files of a build: of the versions that SAMA was tested with, or the newest where the build has not got them.
+
+    Raises:
+        InstallError: its index cannot be used.
+    """
+    if lock is None:
+        return resolving.resolve(pip, wanted, options)
+    try:
+        return resolving.resolve(pip, wanted, [*options, *lock.constraints(pip.work / "lock")])
+    except resolving.NoSuchVersion:
+        found = resolving.resolve(pip, wanted, options)
+    versions = " and ".join(download.release.replace("==", " ") for download in found)
+    steps.tell(Note(f"This build of PyTorch is not to be had in the version that SAMA was tested with: {versions}."))
+    return found
+
+
 def _run(pip: Pip, source: Source, *arguments: str) -> None:
     status, said = pip.run("install", *arguments)
     if status == 0:
@@ -295,7 +341,8 @@ def _run(pip: Pip, source: Source, *arguments: str) -> None:
         missing = [
             line.partition("satisfies the requirement ")[2] for line in said if "satisfies the requirement" in line
         ]
-        raise InstallError(_incomplete(source, missing[0].split(" ")[0] if missing else "", said))
+        incomplete = _incomplete(source, missing[0].split(" ")[0] if missing else "", said)
+        raise InstallError(incomplete + (_way_out(source) if resolving.lacks_version(said) else ""))
     raise InstallError(resolving.failure_of("The engine could not be installed", said))
 
 

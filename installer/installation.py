@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,17 +16,13 @@ from installer import (
     checkout,
     engine_process,
     environment,
-    gimp_search,
-    gimps,
-    journal,
+    gimp_settings,
     models,
-    new_profile,
     package,
     plugin_files,
-    private_json,
     pythons,
-    record,
     self_check,
+    state,
     torch_builds,
     turn,
 )
@@ -33,11 +30,13 @@ from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
 from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
 from installer.failures import InstallError, sentence
-from installer.gimp_search import Gimp
-from installer.gimps import Profile
-from installer.manifest import Environment, Manifest, remove_tree
+from installer.gimp_settings import Profile
+from installer.package import Lock
+from installer.state import Environment, Manifest, remove_tree
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
+from sama_core import __version__, paths
+from sama_core.gimp import Gimp, find_gimps, settings_root, this_place
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
 _ENGINES_OWN = {"run", "logs", "cache", "weights", "install.json"}
@@ -61,8 +60,10 @@ class Wishes:
         check: try everything out at the end.
         torch: the build of PyTorch, a name of `torch_builds.NAMES`, or None for the one that fits.
         wheels: folders to take everything from, instead of the network; empty for the network.
+        newest: the newest versions of all that the engine needs, not those that SAMA was tested with.
         models: larger models to have, NAME or NAME=FILE; None asks for them where anything is asked.
         own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
+        base: the Python to make that with, if it fits.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
 
@@ -75,8 +76,10 @@ class Wishes:
     check: bool
     torch: str | None = None
     wheels: tuple[Path, ...] = ()
+    newest: bool = False
     models: tuple[str, ...] | None = None
     own_environment: bool = False
+    base: str = sys.executable
     mend: str = ""
 
 
@@ -88,6 +91,7 @@ class Plan:
         engine: "use" the environment named by the user, "make" one, "update" or "keep" the one there is.
         python: the interpreter to use, or to make the environment with; None for "update" and "keep".
         build: the build of PyTorch that is put into a new environment.
+        lock: the versions that are put into it; None for the newest.
         accelerator: what the engine can compute with.
         stale_profiles: the profiles whose plug-in is missing or not this version's.
         models: the models to have, NAME or NAME=FILE.
@@ -100,6 +104,7 @@ class Plan:
     engine: str
     python: Path | None
     build: Build
+    lock: Lock | None
     accelerator: Accelerator
     models: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -117,7 +122,7 @@ def home_folder() -> Path:
     Raises:
         InstallError: the variable holds a relative path.
     """
-    home = checkout.paths.home()
+    home = paths.home()
     if not home.is_absolute():
         raise InstallError(f"SAMA_HOME is {home}, which is not a full path. Give a full path, or unset it.")
     return home
@@ -130,16 +135,16 @@ def run(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
     """
     steps = Steps(front, stop)
     try:
-        status, changed, message = _install(wishes, steps, front)
+        end = _install(wishes, steps, front)
     except (Stopped, KeyboardInterrupt) as error:
-        status, changed, message = 130, False, sentence(error)
+        end = Finished(130, False, sentence(error))
     except (InstallError, OSError) as error:
-        status, changed, message = 1, False, sentence(error)
-    front.tell(Finished(status, changed, message))
-    return status
+        end = Finished(1, False, sentence(error))
+    front.tell(end)
+    return end.status
 
 
-def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, str]:
+def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> Finished:
     home = home_folder()
     with steps.step("look"):
         if os.environ.get("SUDO_USER") and not wishes.forced_profiles:
@@ -149,16 +154,16 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
     steps.tell(plan.shown)
     for text in plan.remarks:
         steps.tell(Note(text))
-    cut_off = journal.cut_off_at(home)
+    cut_off = turn.cut_off_at(home)
     if cut_off:
         steps.tell(Note(f"The installation before this one was cut off at “{cut_off}”. This one mends that."))
     if wishes.dry_run:
-        return 0, False, "This was a dry run: nothing was changed."
+        return Finished(0, False, "This was a dry run: nothing was changed.")
     _check_space(plan.shown)
     wanted = plan.models
     if wishes.ask and plan.changes:
         if not front.agrees(plan.shown):
-            return 1, False, "Nothing was changed."
+            return Finished(1, False, "Nothing was changed.")
         if plan.shown.models:
             wanted = models.not_here(front.wants_models(plan.shown), plan.shown.models)
     steps.expect(_with_models(plan.shown.steps) if wanted else plan.shown.steps)
@@ -178,9 +183,9 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
         with steps.step("check"):
             works = self_check.run(plan.profiles, steps)
     # After the last time that GIMP was started.
-    new_profile.remember(Manifest.load(home))
+    gimp_settings.remember(Manifest.load(home))
     message = _where(engine) + _lacking(missing) + ("" if works else _NOT_WELL)
-    return (0 if works and not missing else 1), plan.changes or bool(wanted), message
+    return Finished(0 if works and not missing else 1, plan.changes or bool(wanted), message, missing)
 
 
 def _with_models(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -225,8 +230,8 @@ def check_home(home: Path) -> None:
 
 
 def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
-    found_gimps = gimp_search.find_gimps(gimp_search.this_place())
-    profiles = gimps.find_profiles(found_gimps, wishes.forced_profiles)
+    found_gimps = find_gimps(this_place())
+    profiles = gimp_settings.find_profiles(found_gimps, wishes.forced_profiles)
     for profile in profiles:
         plugin_files.check_place(profile.plug_ins)
     plug_in = checkout.plugin_source()
@@ -236,20 +241,26 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
     remarks: tuple[str, ...] = ()
-    python = None
+    python = lock = None
     info = _users_engine(wishes, manifest)
     if info:
         engine, python = "use", info.python
         remarks = _remarks_on_users(info)
-        done = record.is_current(info) and manifest.environment == Environment(str(python), made=False, source="")
+        done = engine_process.is_recorded(info) and manifest.environment == Environment(
+            str(python), made=False, source=""
+        )
     else:
         _check_package(wishes)
+        lock = None if wishes.newest else package.read_lock(wishes.package)
         engine = wishes.mend or environment.state(manifest, package.fingerprint(wishes.package), wishes.torch)
-        done = engine == "keep" and record.is_current(environment.inspect(_own_python(home)))
+        done = engine == "keep" and engine_process.is_recorded(environment.inspect(_own_python(home)))
         if engine == "make":
-            python, size = pythons.fit(), build.size
+            python, size = pythons.fit(wishes.base), build.size
             remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
+            # Should PyTorch be too old for this engine, the newer one is of the same build.
+            known = manifest.environment.torch if manifest.environment else ""
+            build = torch_builds.choose(known or wishes.torch, found, computer)
             size = torch_builds.Size(0, 0, _UPDATE_BYTES, measured=False)
     offered: tuple[ModelOffer, ...] = ()
     if wishes.models or (wishes.models is None and wishes.ask and not wishes.dry_run):
@@ -259,7 +270,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     if wanted:
         steps = _with_models(steps)
     shown = Planned(
-        version=checkout.version(),
+        version=__version__,
         home=str(home),
         gimps=tuple(_seen(found_gimps, profiles, stale)),
         engine=engine,
@@ -274,7 +285,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         steps=steps,
         models=tuple(offer for offer in offered if offer.missing and wishes.models is None),
     )
-    return Plan(profiles, stale, engine, python, build, found, wanted, remarks, shown)
+    return Plan(profiles, stale, engine, python, build, lock, found, wanted, remarks, shown)
 
 
 def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:
@@ -298,10 +309,10 @@ def _users_engine(wishes: Wishes, manifest: Manifest) -> EngineInfo | None:
 
 
 def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
-    if engine.engine_version == checkout.version():
+    if engine.engine_version == __version__:
         return ()
     return (
-        f"{engine.python} has the engine of SAMA {engine.engine_version}, and this is SAMA {checkout.version()}. Bring "
+        f"{engine.python} has the engine of SAMA {engine.engine_version}, and this is SAMA {__version__}. Bring "
         f'it up to date: "{engine.python}" -m pip install --upgrade "{checkout.package()}"',
     )
 
@@ -309,7 +320,7 @@ def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
 def _steps(wishes: Wishes, engine: str, done: bool, stale: list[Profile]) -> tuple[str, ...]:
     """The steps that this run takes; `done` says that the engine and its record are as they should be."""
     wanted = {
-        "profiles": any(gimps.has_no_profile_yet(profile) for profile in stale),
+        "profiles": any(gimp_settings.has_no_profile_yet(profile) for profile in stale),
         "environment": engine == "make",
         "download": engine in ("make", "update"),
         "engine": engine in ("make", "update"),
@@ -342,7 +353,7 @@ def _seen(found: list[Gimp], profiles: list[Profile], stale: list[Profile]) -> I
             continue
         yield _shown(profile.gimp, folder, action)
         for gimp in found:
-            if gimp.works and gimp != profile.gimp and profile.folder == gimps.settings_root() / gimp.series:
+            if gimp.works and gimp != profile.gimp and profile.folder == settings_root() / gimp.series:
                 yield _shown(gimp, folder, action)
     for gimp in found:
         if not gimp.works:
@@ -390,7 +401,7 @@ def _tidy_up(plan: Plan, home: Path) -> None:
     if plan.engine == "use":
         remove_tree(environment.folder_in(home))
     environment.clear_downloads(home)
-    journal.close(home)
+    turn.close(home)
 
 
 def _begin(manifest: Manifest, steps: Steps, undo: ExitStack) -> ExitStack:
@@ -404,10 +415,10 @@ def _begin(manifest: Manifest, steps: Steps, undo: ExitStack) -> ExitStack:
     manifest.make_folder(home, undo, mode=0o700)
     undo.callback(turn_taken.close)
     turn_taken.enter_context(turn.taken(home, steps.stop))
-    private_json.put_back_on_failure(manifest.path, undo)
-    new_profile.forget_used(manifest)
+    state.put_back_on_failure(manifest.path, undo)
+    gimp_settings.forget_used(manifest)
     manifest.save()
-    undo.callback(journal.close, home)
+    undo.callback(turn.close, home)
     undo.callback(environment.clear_work, home)
     return turn_taken
 
@@ -416,16 +427,16 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
     @contextmanager
     def step(name: str) -> Iterator[None]:
         with steps.step(name):
-            journal.note(manifest.home, name)
+            turn.note(manifest.home, name)
             yield
 
-    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes)
+    source = Source(wishes.package, plan.build, wishes.wheels, wishes.needed_bytes, plan.lock)
     planned = plan.shown.steps
     engine = None
     if "profiles" in planned:
         with step("profiles"):
             for profile in plan.stale_profiles:
-                new_profile.let_gimp_make(profile, manifest, undo)
+                gimp_settings.let_gimp_make(profile, manifest, undo)
     if plan.engine == "make" and plan.python is not None:
         with step("environment"):
             _end_engine(undo)
@@ -443,7 +454,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
                 plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
     with step("record"):
         engine = engine or _engine_there_is(plan, manifest, undo)
-        record.write(engine, undo)
+        engine_process.write_record(engine, undo)
         manifest.save()
     return engine
 
@@ -459,7 +470,7 @@ def _engine_there_is(plan: Plan, manifest: Manifest, undo: ExitStack) -> EngineI
 
 def _end_engine(undo: ExitStack) -> None:
     """End the engine, and let nobody start it while it is changed."""
-    record.withdraw(undo)
+    engine_process.withdraw_record(undo)
     engine_process.stop()
 
 

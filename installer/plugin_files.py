@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from installer.failures import InstallError
-from installer.manifest import Manifest, remove_tree
+from installer.state import Manifest, remove_tree
 
 #: GIMP takes a folder for a plug-in when it holds a program of the same name.
 NAME = "sama_select"

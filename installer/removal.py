@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer import (
-    checkout,
     engine_process,
     environment,
-    gimp_memory,
-    journal,
-    new_profile,
+    gimp_settings,
     plugin_files,
-    record,
     turn,
     window_launch,
 )
 from installer.events import Finished, FrontEnd, Note, RemovalPlanned, Stop, Stopped, WeightFile
 from installer.failures import InstallError, sentence
 from installer.installation import home_folder
-from installer.manifest import FILE_NAME, Manifest, remove_if_empty, remove_tree
+from installer.state import FILE_NAME, Manifest, remove_if_empty, remove_tree
 from installer.steps import Steps
+from sama_core import paths
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def uninstall(wishes: RemovalWishes, front: FrontEnd) -> int:
 
 def weight_files() -> list[Path]:
     """The files in the folder of weights: those that were downloaded, and those that the user put there."""
-    folder = checkout.paths.weights_dir()
+    folder = paths.weights_dir()
     return sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
 
 
@@ -92,7 +89,7 @@ def _plan(manifest: Manifest, wishes: RemovalWishes) -> RemovalPlanned | None:
     return RemovalPlanned(
         home=str(manifest.home),
         places=tuple(map(str, places)),
-        weights_folder=str(checkout.paths.weights_dir()),
+        weights_folder=str(paths.weights_dir()),
         weights=tuple(WeightFile(file.name, file.stat().st_size) for file in weights),
         weights_fate=fate,
         steps=("end_engine", "remove", "take_out"),
@@ -102,13 +99,12 @@ def _plan(manifest: Manifest, wishes: RemovalWishes) -> RemovalPlanned | None:
 def _not_installed(manifest: Manifest) -> str:
     text = f"SAMA is not installed: there is no {manifest.path}. Nothing was changed."
     if weight_files():
-        text += f" The models that were kept are in {checkout.paths.weights_dir()}; --remove-weights removes them."
+        text += f" The models that were kept are in {paths.weights_dir()}; --remove-weights removes them."
     return text
 
 
 def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[Path]:
     """The folders that go whole: what SAMA made in its own folder, and GIMP's profiles that nobody has used."""
-    paths = checkout.paths
     trees = [
         environment.work_folder_in(manifest.home),
         environment.downloads_folder_in(manifest.home),
@@ -121,7 +117,7 @@ def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[
     # A folder without a file in it holds nothing to keep.
     if remove_weights or not weight_files():
         trees.append(paths.weights_dir())
-    trees += new_profile.untouched(manifest)
+    trees += gimp_settings.untouched(manifest)
     if not keep_window:
         trees.append(window_launch.folder_in(manifest.home))
     return trees
@@ -132,7 +128,7 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
     with turn.taken(home, steps.stop):
         with steps.step("end_engine"), ExitStack() as undo:
             # Lest GIMP starts another one meanwhile.
-            record.withdraw(undo)
+            engine_process.withdraw_record(undo)
             engine_process.stop()
             undo.pop_all()
         plug_ins = [folder.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
@@ -141,8 +137,8 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
                 plugin_files.clear_leftovers(folder)
             for tree in trees:
                 remove_tree(tree)
-            record.remove()
-            journal.close(home)
+            engine_process.remove_record()
+            turn.close(home)
         with steps.step("take_out"):
             for folder in plug_ins:
                 # First: GIMP passes over what is left of the folder without it.
@@ -150,7 +146,7 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
             manifest.remove_files()
             for folder in plug_ins:
                 # After the gigabytes: who uninstalls because the disk is full has room for it now.
-                gimp_memory.forget(folder.parent)
+                gimp_settings.forget(folder.parent)
             manifest.remove_folders()
         # Last but for its own folder, so that a removal that was cut off can be gone on with.
         manifest.path.unlink(missing_ok=True)
@@ -174,5 +170,5 @@ def _staying(manifest: Manifest) -> Iterator[Path]:
 
 
 def _others_in(home: Path) -> bool:
-    ours = {checkout.paths.weights_dir(), window_launch.folder_in(home), home / FILE_NAME}
+    ours = {paths.weights_dir(), window_launch.folder_in(home), home / FILE_NAME}
     return any(entry not in ours for entry in home.iterdir())

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from installer import checkout, environment, plugin_files, private_json
+from installer import environment, plugin_files, state
 from installer.events import Finished, FrontEnd, Note, Stop
 from installer.failures import InstallError
 from installer.installation import Wishes, home_folder, run
-from installer.manifest import Environment, Manifest
+from installer.state import Environment, Manifest
+from sama_core import paths
 
 #: As pip writes it into the names of folders.
 _ENGINES_PACKAGE = "sama_gimp-"
@@ -99,8 +100,8 @@ def _look_at_plug_ins(manifest: Manifest) -> Iterator[Damage]:
 
 
 def _look_at_record(manifest: Manifest) -> Iterator[Damage]:
-    path = checkout.paths.install_record()
-    record = private_json.read(path)
+    path = paths.install_record()
+    record = state.read_json(path)
     if record is None:
         yield Damage(path, "is damaged" if path.exists() else "is missing")
     elif manifest.environment and record.get("python") != manifest.environment.python:
@@ -185,14 +186,14 @@ def _known_or_found(home: Path, front: FrontEnd) -> tuple[Manifest, bool]:
         try:
             return Manifest.load(home), True
         except InstallError:
-            if Manifest.is_newer(private_json.read(path)):
+            if Manifest.is_newer(state.read_json(path)):
                 raise
     folder = environment.folder_in(home)
-    record = private_json.read(checkout.paths.install_record())
+    record = state.read_json(paths.install_record())
     if not path.exists() and not record and not (folder / "pyvenv.cfg").is_file():
         raise InstallError("SAMA is not installed, so there is nothing to repair. Run this again without --repair.")
-    state = "damaged" if path.exists() else "missing"
-    front.tell(Note(f"{path} is {state} and is made anew from what is there.", warning=True))
+    what = "damaged" if path.exists() else "missing"
+    front.tell(Note(f"{path} is {what} and is made anew from what is there.", warning=True))
     manifest = Manifest(home)
     manifest.add_folder(home)
     python = environment.python_in(folder)

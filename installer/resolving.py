@@ -23,6 +23,10 @@ _LEAST_PIP = (23, 0)
 _LOOK_FROM_AFAR = "--use-feature=fast-deps"
 
 
+class NoSuchVersion(InstallError):
+    """The index answers, but has no versions that go together as they are asked for."""
+
+
 @dataclass(frozen=True)
 class Pip:
     """The pip of an environment.
@@ -82,6 +86,7 @@ def resolve(pip: Pip, requirements: Sequence[str], options: Sequence[str]) -> li
         options: further options, such as those that name an index.
 
     Raises:
+        NoSuchVersion: there are versions, but not such as are wanted.
         InstallError: pip finds no answer.
     """
     report = pip.work / "report.json"
@@ -91,9 +96,17 @@ def resolve(pip: Pip, requirements: Sequence[str], options: Sequence[str]) -> li
         # A pip that has given the option up, or a server that pip cannot look at from afar.
         status, said = pip.run(*command, *requirements)
     if status != 0:
-        raise InstallError(failure_of("What the engine needs could not be found", said))
+        kind = NoSuchVersion if lacks_version(said) else InstallError
+        raise kind(failure_of("What the engine needs could not be found", said))
     items = json.loads(report.read_text(encoding="utf-8"))["install"]
-    return [_download(item["download_info"]) for item in items]
+    return [_download(item) for item in items]
+
+
+def lacks_version(said: Sequence[str]) -> bool:
+    """Whether pip failed because the versions that there are are not those that are wanted."""
+    return bool(
+        re.search(r"\(from versions: (?!none\))|ResolutionImpossible|conflicting dependencies", "\n".join(said))
+    )
 
 
 def failure_of(what: str, said: Sequence[str]) -> str:
@@ -109,7 +122,9 @@ def local_file(download: Download) -> Path | None:
     return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
-def _download(info: dict[str, Any]) -> Download:
+def _download(item: dict[str, Any]) -> Download:
+    info, facts = item["download_info"], item["metadata"]
     archive = info.get("archive_info", {})
     old_style = str(archive.get("hash", "")).partition("sha256=")[2]
-    return Download(str(info["url"]), str(archive.get("hashes", {}).get("sha256") or old_style))
+    release = f"{re.sub('[-_.]+', '-', str(facts['name'])).lower()}=={facts['version']}"
+    return Download(str(info["url"]), str(archive.get("hashes", {}).get("sha256") or old_style), release)

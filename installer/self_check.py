@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from installer import checkout, engine_process, gimps, sample
+from installer import checkout, engine_process, gimp_settings, sample
 from installer.events import Finding
 from installer.failures import InstallError
-from installer.gimps import Profile
+from installer.gimp_settings import Profile
 from installer.plugin_files import PROCEDURES
 from installer.steps import Steps
+from sama_core import paths
 
 #: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
 VERBS = ("select", "matte")
@@ -61,7 +62,7 @@ def offer_to_show(picture: Path) -> None:
 
 def result_picture() -> Path:
     """Where the picture of the last trial is kept."""
-    return checkout.paths.log_file().with_name("self-check.png")
+    return paths.log_file().with_name("self-check.png")
 
 
 def findings(profiles: list[Profile]) -> Iterator[Finding]:
@@ -125,7 +126,7 @@ def _gimp_finding(profile: Profile) -> Finding:
         return Finding(f"GIMP {profile.gimp.version}" if profile.gimp else "GIMP", None, text)
     name = f"GIMP {profile.gimp.version}"
     try:
-        done = gimps.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
+        done = gimp_settings.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
     except (OSError, subprocess.SubprocessError) as error:
         text = f"It could not be asked for its procedures ({error}). Start GIMP once and run this installer again."
         return Finding(name, False, text)

@@ -1,28 +1,28 @@
-"""One installation at a time: a lock in SAMA_HOME, held by the installer and by every program it starts."""
+"""One installation at a time, and where it is: a lock and a journal in SAMA_HOME.
+
+The lock is held by the installer and by every program it starts. The journal is there from the first change to the
+last. What was made is in the manifest; that the engine may be started is in the install record, which is absent while
+the engine is being changed. A run that finds a journal therefore knows that the one before it came to no end, neither
+well nor badly.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from installer.events import Stop
+from installer import state
+from installer.events import STEPS, Stop
 from installer.failures import InstallError
+from sama_core.file_lock import FileLock
 
 _PATIENCE = 15.0
-
-
 _NAME = "installing.lock"
+_SCHEMA = 1
 _held: set[int] = set()
-
-
-def leave(home: Path) -> None:
-    """Remove what an installation that was killed left of its turn."""
-    (home / _NAME).unlink(missing_ok=True)
 
 
 def held() -> tuple[int, ...]:
@@ -41,42 +41,43 @@ def taken(home: Path, stop: Stop) -> Iterator[None]:
         InstallError: another installation holds it.
         Stopped: somebody asked to stop while it was waited for.
     """
-    path = home / _NAME
+    lock = FileLock(home / _NAME)
     deadline = time.monotonic() + _PATIENCE
-    while (handle := _acquired(path)) is None:
+    while not lock.acquire():
         stop.check()
         if time.monotonic() > deadline:
             raise InstallError("SAMA is being installed already. Let that come to its end, then run this again.")
         stop.wait(0.2)
-    _held.add(handle)
+    _held.add(lock.descriptor)
     try:
         yield
     finally:
-        # While it is held, so that nobody can have locked it; Windows removes no file that is open.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        _held.discard(handle)
-        os.close(handle)
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):
-                path.unlink()
+        _held.discard(lock.descriptor)
+        lock.release(remove=True)
 
 
-def _acquired(path: Path) -> int | None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
+def path_in(home: Path) -> Path:
+    """Where the journal is while there is one."""
+    return home / "journal.json"
 
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The one that held it before has removed the file: this is the lock of nothing.
-        if os.path.samestat(os.fstat(handle), path.stat()):
-            return handle
-    except OSError:
-        pass
-    os.close(handle)
-    return None
+def note(home: Path, step: str) -> None:
+    """Note that `step` begins; `home` must exist.
+
+    Raises:
+        InstallError: it cannot be written.
+    """
+    state.write_json(path_in(home), {"schema": _SCHEMA, "step": step})
+
+
+def cut_off_at(home: Path) -> str | None:
+    """The title of the step at which an earlier run was cut off, or None when none was."""
+    if not path_in(home).exists():
+        return None
+    step = (state.read_json(path_in(home)) or {}).get("step")
+    return STEPS.get(str(step), "a step that is not known")
+
+
+def close(home: Path) -> None:
+    """The installation has come to an end, of one kind or the other."""
+    path_in(home).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from installer import checkout, package
+from sama_core import __version__
 
 ROOT = checkout.ROOT
 STARTERS = ROOT / "release" / "starters"
@@ -36,7 +37,7 @@ def main(folder: Path) -> int:
         for file in built:
             shutil.copyfile(file, folder / file.name)
     wheel = next(file for file in built if file.suffix == ".whl")
-    archive = folder / f"sama-gimp-{checkout.version()}.zip"
+    archive = folder / f"sama-gimp-{__version__}.zip"
     write_archive(archive, contents(folder / wheel.name))
     for file in (*(folder / file.name for file in built), archive):
         print(f"{file}  {file.stat().st_size / 1e6:.1f} MB")
@@ -65,7 +66,8 @@ def build_packages(work: Path) -> list[Path]:
 def contents(wheel: Path) -> dict[str, Path]:
     """What goes into the archive: the names there, and the files here."""
     files = {file.name: file for file in STARTERS.iterdir()}
-    files["LICENSE"] = ROOT / "LICENSE"
+    for name in ("LICENSE", "requirements.lock"):
+        files[name] = ROOT / name
     # The photo is what the installer tries the engine on.
     for folder in ("installer", "gimp_plugin", "demo/photos"):
         for file in (ROOT / folder).rglob("*"):

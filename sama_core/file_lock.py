@@ -14,13 +14,16 @@ class FileLock:
     Args:
         path: the lock's file, made when it is not there, for its owner only.
 
+    Attributes:
+        descriptor: of the open file while the lock is held, -1 else; a program that inherits it holds the lock too.
+
     Raises:
         OSError: the file cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = -1
+        self.descriptor = -1
 
     def acquire(self) -> bool:
         """Try to take the lock, and say whether that worked.
@@ -32,12 +35,12 @@ class FileLock:
         if not _locked(descriptor, exclusive=True) or not self._still_there(descriptor):
             os.close(descriptor)
             return False
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         return True
 
     def is_in_place(self) -> bool:
         """Whether the lock, once acquired, still keeps others out: it does not when somebody removed its file."""
-        return self._still_there(self._descriptor)
+        return self._still_there(self.descriptor)
 
     def _still_there(self, descriptor: int) -> bool:
         """Whether the path still leads to the file that is locked: its last holder may have removed it just now."""
@@ -47,12 +50,17 @@ class FileLock:
             return False
 
     def release(self, remove: bool = False) -> None:
-        """Free the lock; with `remove`, its file goes too, where the system lets an open file go."""
+        """Free the lock; with `remove`, its file goes too."""
         if remove:
+            # While it is held, so that nobody can have locked it.
             with contextlib.suppress(OSError):
                 self._path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        os.close(self.descriptor)
+        self.descriptor = -1
+        if remove and sys.platform == "win32":
+            # Windows removes no file that is open, here or in another process.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
 
 def is_held(path: Path) -> bool:

@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clicks.add_argument("--split", default="val")
     clicks.add_argument("--sets", help="comma-separated names of sets (default: all)")
     clicks.add_argument("--photos", type=int, help="at most so many photos of each set (default: all)")
+    clicks.add_argument(
+        "--anywhere",
+        action="store_true",
+        help="click as people do instead: three times anywhere (seeded) on up to three objects of each photo",
+    )
     clicks.add_argument("--peers", default="grabcut", help="comma-separated: grabcut, or none (default: grabcut)")
     clicks.add_argument("--model", default=DEFAULT)
     clicks.add_argument("--weights", type=Path, help="weight file to use instead of the model's own")
@@ -97,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
-    from sama_core.evaluation import clicks, datasets_run
+    from sama_core.evaluation import anywhere, clicks, datasets_run
     from sama_core.evaluation.segmenters import EngineSegmenter, GrabCut, Segmenter
     from sama_core.training.datasets import find_entries
 
@@ -107,14 +112,15 @@ def _clicks(args: argparse.Namespace) -> int:
     datasets_run.claim_folder(args.out, datasets_run.identify(args.model, args.weights, args.adapter))
     if args.peers == "grabcut":
         segmenters.append(GrabCut())
+    protocol, ending = (anywhere, "-anywhere") if args.anywhere else (clicks, "")
     results = {}
     for segmenter in segmenters:
-        log = args.out / f"{segmenter.name.replace(' ', '-').lower()}.jsonl"
-        for done, total in clicks.run_all(segmenter, entries, log):
+        log = args.out / f"{segmenter.name.replace(' ', '-').lower()}{ending}.jsonl"
+        for done, total in protocol.run_all(segmenter, entries, log):
             print(f"\r{segmenter.name}: {done} of {total} photos", end="", file=sys.stderr)
         print(file=sys.stderr)
         results[segmenter.name] = clicks.read_log(log)
-    print(clicks.table(results))
+    print(protocol.table(results))
     return 0
 
 

@@ -81,7 +81,8 @@ class Index:
                 self.do_GET()
 
             def do_GET(self) -> None:
-                kind, _, name = self.path.strip("/").partition("/")
+                # The sign before the name of a build, as in 2.9.0+cpu.
+                kind, _, name = self.path.strip("/").replace("%2B", "+").partition("/")
                 if kind == "simple":
                     self.answer(200, index._page(name.strip("/")), "text/html")
                 elif kind == "files" and name.endswith(".metadata"):

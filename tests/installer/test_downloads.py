@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from package_index import Index
+from throwaway_machine import ROOT
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+sys.path.append(str(ROOT))
+from installer import package
 from installer.downloads import Download, Downloader, Refused
 from installer.events import Stop, Stopped
 from installer.failures import InstallError
@@ -221,7 +223,10 @@ def engine_with_torch(machine, index, network) -> Path:
     engine = index.folder / "engine" / wheel.name
     engine.parent.mkdir()
     with_module(wheel, engine)
-    index.add_wheel("torch", "2.9.0")
+    for pin in package.read_lock(ROOT).pins:
+        name, _, version = pin.partition(" ")[0].partition("==")
+        if name == "torch":
+            index.add_wheel(name, version)
     return engine
 
 

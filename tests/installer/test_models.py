@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from throwaway_machine import Machine
 
+NAMES = "sam2.1_tiny, sam2.1_small, sam2.1_base_plus, sam2.1_large, vit_b, vit_l, vit_h"
+
 #: Notes what it is asked for; has everything but vit_l.
 STAND_IN = """
 import json, os, sys
-
-NAMES = "sam2.1_tiny, sam2.1_small, sam2.1_base_plus, sam2.1_large, vit_b, vit_l, vit_h"
 with open(os.path.join(os.environ["HOME"], "asked"), "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
 if "vit_l" in sys.argv:

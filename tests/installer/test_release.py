@@ -51,7 +51,7 @@ def test_archive_has_fixed_times_and_sorted_names(built):
 def test_top_of_the_folder_is_for_people(unpacked):
     files = {file.name for file in unpacked.iterdir() if file.is_file()}
     starters = {"Install SAMA.bat", "Install SAMA.command", "Install SAMA.desktop", "install.sh", "install.py"}
-    assert files == starters | {"LICENSE"}
+    assert files == starters | {"LICENSE", "requirements.lock"}
     for name in ("Install SAMA.command", "Install SAMA.desktop", "install.sh"):
         assert os.access(unpacked / name, os.X_OK)
     assert b"\r\n" in (unpacked / "Install SAMA.bat").read_bytes()
@@ -84,6 +84,20 @@ def test_engine_would_come_from_the_releases_own_wheel(machine, unpacked):
         assert "Traceback" not in done.stderr
     finally:
         wheel_aside.rename(wheel)
+
+
+def test_tested_versions_are_those_of_the_checkout_and_their_absence_is_told(machine, unpacked):
+    machine.add_gimp("3.0.4")
+    lock = unpacked / "requirements.lock"
+    assert lock.read_bytes() == (ROOT / "requirements.lock").read_bytes()
+    aside = lock.rename(unpacked / "aside")
+    try:
+        done = machine.run("--dry-run", installer=unpacked / "install.py")
+        assert done.returncode == 1
+        assert "requirements.lock cannot be read" in done.stderr
+        assert machine.run("--dry-run", "--newest", installer=unpacked / "install.py").returncode == 0
+    finally:
+        aside.rename(lock)
 
 
 def test_what_the_trial_and_the_page_on_installing_need_is_there(unpacked):

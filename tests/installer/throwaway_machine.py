@@ -110,7 +110,7 @@ def copy_of_the_checkout(folder: Path) -> Path:
     for name in ("installer", "gimp_plugin"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "demo" / "photos", folder / "demo" / "photos")
-    (folder / "sama_core").mkdir()
-    for name in ("__init__.py", "paths.py"):
-        shutil.copy(ROOT / "sama_core" / name, folder / "sama_core")
+    shutil.copy(ROOT / "requirements.lock", folder)
+    kept_out = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(ROOT / "sama_core", folder / "sama_core", ignore=kept_out)
     return folder
