@@ -102,7 +102,7 @@ def test_unknown_model_is_refused_before_anything_is_done(machine, options):
     before = machine.contents()
     done = machine.run("--yes", *options, "--model", "vit_z")
     assert done.returncode == 1
-    assert "There is no model “vit_z”. Those to be had: {NAMES}." in done.stderr
+    assert f"There is no model “vit_z”. Those to be had: {NAMES}." in done.stderr
     assert machine.contents() == before
 
 
