@@ -207,9 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         help="install the engine from this wheel or folder instead of this checkout",
     )
     parser.add_argument(
-        "--torch",
-        choices=NAMES,
-        help="install this build of PyTorch instead of the one that fits this computer",
+        "--torch", choices=NAMES, help="install this build of PyTorch instead of the one that fits this computer"
     )
     parser.add_argument(
         "--newest",
@@ -243,9 +241,6 @@ def _parser() -> argparse.ArgumentParser:
         help="insist on this much free disk space instead of the measured figure",
     )
     parser.add_argument(
-        "--no-self-check",
-        dest="self_check",
-        action="store_false",
-        help="do not try the engine and GIMP at the end",
+        "--no-self-check", dest="self_check", action="store_false", help="do not try the engine and GIMP at the end"
     )
     return parser

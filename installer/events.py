@@ -1,49 +1,7 @@
 """What an installation tells while it runs, and how a front end listens, is asked, and stops it.
 
-Text, `--json` and the window are three front ends of the same installation. A front end is anything with the four
-methods of `FrontEnd`:
-
-    class Window:
-        def tell(self, event): ...          # every event below, in order, on the thread that installs
-        def agrees(self, plan): ...         # after the plan: True to go on, False to leave all as it is
-        def wants_models(self, plan): ...   # then: names of the models to have, of those that the plan offers
-        def gives_up(self, plan): ...       # removing: True to remove the models too, False to keep them
-
-    stop = Stop()
-    status = installer.installation.run(wishes, Window(), stop)     # on any thread; never raises InstallError
-    ...
-    stop.request()                          # from any other thread, at any time
-
-`run` returns 0 when all is installed and works, 1 when not, 130 when it was stopped. The order of what it tells:
-
-    StepStarted("look") … StepDone("look"), Planned          nothing has been changed so far
-    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run;
-    then `wants_models`, if the plan offers any; the step "models" is added if some are wanted
-    for each further step of `Planned.steps`:
-        StepStarted, any number of Progress, Log, Note and Finding, then StepDone or StepFailed
-    after StepFailed, or a stop: TakingBack                  only where something had been made by then
-    Finished                                                 always the last, exactly once
-
-Being stopped takes back what was made, as a failure does; downloads that are complete are kept for the next time.
-
-`installer.removal.uninstall` tells in the same way:
-
-    StepStarted("look") … StepDone("look"), RemovalPlanned   no RemovalPlanned where nothing is installed
-    then `gives_up` is called, if the plan says "ask" of the models and it is no dry run
-    for each further step of `RemovalPlanned.steps`:
-        StepStarted, any number of Note, then StepDone or StepFailed
-    Finished                                                 always the last, exactly once
-
-A removal that has begun is not stopped, and one that fails goes on with what is left when it is run again.
-
-`--json` writes the same events, one JSON object a line on stdout: the fields of the class, and `event` with its
-`kind`; paths are strings, sizes are bytes. The answers go to stdin, a JSON object a line: `{"agree": true}` or
-`{"agree": false}` after `planned` (not awaited with `--yes`; beside `true`, `"models": ["vit_b"]` asks for models that
-the plan offers), `{"remove_weights": true}` or `{"remove_weights": false}`
-after a `removal_planned` that asks, and `{"stop": true}` at any time. Without `--yes` the end of stdin is a stop too:
-whoever was watching has gone. A line of another kind is passed over.
-
-A front end must pass over kinds and fields that it does not know.
+Text, `--json` and the window are three front ends of the same installation: anything with the four methods of
+`FrontEnd`. docs/installer-events.md has the order in which events come, and the JSON that programs get.
 """
 
 from __future__ import annotations

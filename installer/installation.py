@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer import (
-    accelerator,
     checkout,
     engine_process,
     environment,
@@ -26,7 +25,6 @@ from installer import (
     torch_builds,
     turn,
 )
-from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
 from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
 from installer.failures import InstallError, sentence
@@ -36,6 +34,7 @@ from installer.state import Environment, Manifest, remove_tree
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 from sama_core import __version__, paths
+from sama_core.accelerator import Accelerator, detect, this_computer
 from sama_core.gimp import Gimp, find_gimps, settings_root, this_place
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
@@ -236,8 +235,8 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         plugin_files.check_place(profile.plug_ins)
     plug_in = checkout.plugin_source()
     stale = [profile for profile in profiles if not plugin_files.is_current(plug_in, profile.plug_ins, manifest)]
-    computer = accelerator.this_computer()
-    found = accelerator.detect(computer)
+    computer = this_computer()
+    found = detect(computer)
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
     remarks: tuple[str, ...] = ()

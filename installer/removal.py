@@ -7,14 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import (
-    engine_process,
-    environment,
-    gimp_settings,
-    plugin_files,
-    turn,
-    window_launch,
-)
+from installer import engine_process, environment, gimp_settings, plugin_files, turn, window_launch
 from installer.events import Finished, FrontEnd, Note, RemovalPlanned, Stop, Stopped, WeightFile
 from installer.failures import InstallError, sentence
 from installer.installation import home_folder

@@ -203,7 +203,7 @@ class Controller(QObject):
 
     def _installed(self, end: Finished) -> None:
         if end.missing:
-            self._journey.missing = {self.models.title(name): reason for name, reason in end.missing.items()}
+            self._journey.missing = {self.models.title_of(name): reason for name, reason in end.missing.items()}
             self._lacks_models(list(end.missing))
         elif end.status == 0 or (self._stopping and self._journey.step == "models"):
             # By the time of the models SAMA itself is there.

@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 
 from installer.events import ModelOffer
 from installer.window.frame import Page
-from installer.window.widgets import Box, label, place, size
+from installer.window.widgets import Box, label, place
+from sama_core.weights.download import size_text
 
 
 class ModelsPage(Page):
@@ -47,13 +48,13 @@ class ModelsPage(Page):
         chosen = [(name, card.file) for name, card in self.cards.items() if card.is_wanted]
         return [f"{name}={file}" if file else name for name, file in chosen]
 
-    def title(self, name: str) -> str:
+    def title_of(self, name: str) -> str:
         """The title of the model `name`."""
         return self.cards[name].offer.title if name in self.cards else name
 
     def _reckon(self) -> None:
         sizes = [card.offer.missing for card in self.cards.values() if card.is_wanted and not card.file]
-        self._sum.setText(f"To be downloaded as well: {size(sum(sizes))}" if sizes else "No further download.")
+        self._sum.setText(f"To be downloaded as well: {size_text(sum(sizes))}" if sizes else "No further download.")
         self.changed.emit()
 
 
@@ -132,5 +133,5 @@ def _fact(offer: ModelOffer) -> str:
     if not offer.missing:
         return "is there already"
     if offer.missing < offer.size:
-        return f"{size(offer.missing)} of {size(offer.size)} still to download"
-    return f"{size(offer.size)} download"
+        return f"{size_text(offer.missing)} of {size_text(offer.size)} still to download"
+    return f"{size_text(offer.size)} download"
