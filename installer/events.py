@@ -7,10 +7,10 @@ Text, `--json` and the window are three front ends of the same installation: any
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
-
-from installer.failures import InstallError
 
 #: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes; the last three
 #: are a removal's.
@@ -28,6 +28,19 @@ STEPS: dict[str, str] = {
     "remove": "Remove the engine and what it wrote",
     "take_out": "Take the plug-in out of GIMP",
 }
+
+
+class InstallError(Exception):
+    """The installation cannot go on. `str(error)` tells the user what happened and what to do."""
+
+
+def sentence(error: BaseException) -> str:
+    """What to tell a person of an error."""
+    if isinstance(error, OSError):
+        return f"{error}. Correct that and run this again."
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "Stopped."
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -340,3 +353,61 @@ class Unasked:
     def gives_up(self, plan: RemovalPlanned) -> bool:
         """Keep them."""
         return False
+
+
+class Steps:
+    """The way through the steps of one run.
+
+    Attributes:
+        stop: the person's wish to stop.
+    """
+
+    def __init__(self, front: FrontEnd, stop: Stop) -> None:
+        self.stop = stop
+        self._front = front
+        self._coming: Sequence[str] = ()
+        self._now = ""
+        self._outcome = ""
+
+    def tell(self, event: Event) -> None:
+        """Show an event that is not a step's own."""
+        self._front.tell(event)
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Say which steps come, so that they can be counted."""
+        self._coming = names
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Tell that the step begins and how it ends; what it raises is told and passed on.
+
+        Raises:
+            Stopped: somebody asked to stop before it.
+        """
+        self.stop.check()
+        self._now, self._outcome = name, ""
+        number = self._coming.index(name) + 1 if name in self._coming else 0
+        self.tell(StepStarted(name, STEPS[name], number, len(self._coming)))
+        try:
+            yield
+        except BaseException as error:
+            self.tell(StepFailed(name, sentence(error)))
+            raise
+        self.tell(StepDone(name, self._outcome))
+
+    def outcome(self, text: str) -> None:
+        """Let the end of the present step be told with this sentence."""
+        self._outcome = text
+
+    def progress(self, done: int, total: int | None, text: str) -> None:
+        """Tell how many bytes the present step has dealt with.
+
+        Raises:
+            Stopped: somebody asked to stop.
+        """
+        self.stop.check()
+        self.tell(Progress(self._now, done, total, text))
+
+    def log(self, line: str) -> None:
+        """Pass on what a program said in the present step."""
+        self.tell(Log(self._now, line))

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installer import environment, plugin_files, state
-from installer.events import Finished, FrontEnd, Note, Stop
-from installer.failures import InstallError
+from installer.events import Finished, FrontEnd, InstallError, Note, Stop
 from installer.installation import Wishes, home_folder, run
 from installer.state import Environment, Manifest
 from sama_core import paths

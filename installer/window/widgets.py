@@ -54,6 +54,15 @@ def place(path: str) -> str:
     return "~" + path[len(home) :] if known else path
 
 
+def size(count: int) -> str:
+    """`count` bytes as people read them: 3.2 GB, 375 MB."""
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            number = count / scale
+            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
+    return f"{count} bytes"
+
+
 class State(Enum):
     """How it stands with a step or a finding; the value is what a screen reader says."""
 

@@ -15,9 +15,8 @@ from installer.events import GimpSeen
 from installer.window.frame import Page
 from installer.window.pages.progress import Details
 from installer.window.pages.welcome import split_remedy
-from installer.window.widgets import Box, MenuPath, Notice, State, label
+from installer.window.widgets import Box, MenuPath, Notice, State, label, size
 from sama_core.cli.report import Anonymous
-from sama_core.weights.download import size_text
 
 
 class DonePage(Page):
@@ -105,7 +104,7 @@ class RemovalPage(Page):
         self.models.setVisible(count > 0)
         self.models.setChecked(False)
         files = "the model" if count == 1 else f"the {count} models"
-        self.models.setText(f"&Delete {files} that were downloaded as well ({size_text(total)})")
+        self.models.setText(f"&Delete {files} that were downloaded as well ({size(total)})")
 
 
 def gimp_command(gimps: Iterable[GimpSeen]) -> list[str]:

@@ -9,8 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 
 from installer.events import ModelOffer
 from installer.window.frame import Page
-from installer.window.widgets import Box, label, place
-from sama_core.weights.download import size_text
+from installer.window.widgets import Box, label, place, size
 
 
 class ModelsPage(Page):
@@ -54,7 +53,7 @@ class ModelsPage(Page):
 
     def _reckon(self) -> None:
         sizes = [card.offer.missing for card in self.cards.values() if card.is_wanted and not card.file]
-        self._sum.setText(f"To be downloaded as well: {size_text(sum(sizes))}" if sizes else "No further download.")
+        self._sum.setText(f"To be downloaded as well: {size(sum(sizes))}" if sizes else "No further download.")
         self.changed.emit()
 
 
@@ -133,5 +132,5 @@ def _fact(offer: ModelOffer) -> str:
     if not offer.missing:
         return "is there already"
     if offer.missing < offer.size:
-        return f"{size_text(offer.missing)} of {size_text(offer.size)} still to download"
-    return f"{size_text(offer.size)} download"
+        return f"{size(offer.missing)} of {size(offer.size)} still to download"
+    return f"{size(offer.size)} download"

@@ -11,8 +11,7 @@ from qtpy.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSizePolicy, QT
 
 from installer.events import STEPS, Event, Log, Note, Progress, StepDone, StepFailed, StepStarted, TakingBack
 from installer.window.frame import Page
-from installer.window.widgets import State, StepList, label
-from sama_core.weights.download import size_text
+from installer.window.widgets import State, StepList, label, size
 
 #: The bar counts in thousandths: Qt's bars count in 32 bits, and downloads have more bytes than that.
 _FULL = 1000
@@ -106,11 +105,11 @@ class ProgressPage(Page):
     def _how_far(self, event: Progress) -> str:
         parts = [event.text] if event.text else []
         if event.total:
-            parts.append(f"{size_text(event.done)} of {size_text(event.total)}")
+            parts.append(f"{size(event.done)} of {size(event.total)}")
             left = self._pace.left(event.done, event.total)
             parts += [left] if left else []
         elif event.done:
-            parts.append(size_text(event.done))
+            parts.append(size(event.done))
         return "  ·  ".join(parts)
 
     def _bar_for(self, part: float | None) -> None:

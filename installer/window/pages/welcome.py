@@ -8,8 +8,7 @@ from qtpy.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from installer.events import GimpSeen, Planned
 from installer.window.frame import Page
-from installer.window.widgets import Box, Finding, Notice, State, label, place
-from sama_core.weights.download import size_text
+from installer.window.widgets import Box, Finding, Notice, State, label, place, size
 
 #: What the builds of PyTorch are for, as a photographer would say it.
 _BUILDS = {
@@ -63,8 +62,8 @@ class WelcomePage(Page):
             column.addWidget(
                 Notice(
                     State.FAILED,
-                    f"The disk is too full: {size_text(plan.needed_bytes)} must be free while installing, "
-                    f"and {size_text(plan.free_bytes)} are.",
+                    f"The disk is too full: {size(plan.needed_bytes)} must be free while installing, "
+                    f"and {size(plan.free_bytes)} are.",
                     "Make room on the disk and look again. To use another disk, set SAMA_HOME to a folder there.",
                 )
             )
@@ -169,9 +168,9 @@ def _engine_rows(plan: Planned) -> list[Finding]:
         rows.append(Finding(State.DONE, "Engine", "there, and current: nothing to download"))
     about = "" if plan.measured else "This is an estimate; it has not been measured on this kind of system."
     if plan.download_bytes:
-        rows.append(Finding(State.DONE, "Download", f"about {size_text(plan.download_bytes)}", about))
+        rows.append(Finding(State.DONE, "Download", f"about {size(plan.download_bytes)}", about))
     if plan.needed_bytes:
         state = State.FAILED if _lacks_space(plan) else State.DONE
-        text = f"{size_text(plan.needed_bytes)} must be free while installing; {size_text(plan.free_bytes)} are"
-        rows.append(Finding(state, "Disk", text, f"{size_text(plan.kept_bytes)} are used in the end"))
+        text = f"{size(plan.needed_bytes)} must be free while installing; {size(plan.free_bytes)} are"
+        rows.append(Finding(state, "Disk", text, f"{size(plan.kept_bytes)} are used in the end"))
     return rows
