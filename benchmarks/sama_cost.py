@@ -19,11 +19,10 @@ import numpy as np
 import torch
 
 from sama_core.inference import device as devices
-from sama_core.model import registry
 from sama_core.model.labels import INCLUDE, PAD
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import Sama, SamaModules
-from sama_core.model.sama_config import LITE, SamaConfig
+from sama_core.weights import registry
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def measure(name: str, repeats: int) -> None:
     """Print the rows of one model."""
     torch.manual_seed(0)
     sam = registry.build(name).eval()
-    sama = Sama(sam, SamaModules(LITE if name == "lite" else SamaConfig(), sam.backbone.early_channels)).eval()
+    sama = Sama(sam, SamaModules(registry.info(name).sama, sam.backbone.early_channels)).eval()
     side = sam.input_size
     fine = torch.rand(1, 3, 2 * side, 2 * side)
     x = torch.nn.functional.avg_pool2d(fine, 2)
@@ -62,7 +61,7 @@ def measure(name: str, repeats: int) -> None:
 
         def decode() -> None:
             sparse, dense = sam.embed_prompts(*prompt)
-            logits = sam.decode(features.embedding, sparse, dense).logits[:, :1]
+            logits = sam.decode(features.embedding, sparse, dense, features.high_res).logits[:, :1]
             sama.decode("segmentation", features.embedding, local, sparse, dense, logits, prompt[0], prompt[1], fine)
 
         row(name, "SAMA: decode, stock answer included", median(decode, repeats), before[1])
@@ -70,12 +69,17 @@ def measure(name: str, repeats: int) -> None:
 
 def stock(name: str, sam: PromptableSam, x: torch.Tensor) -> tuple[Callable[[], object], Callable[[], object]]:
     """Encoding and decoding of stock SAM."""
-    if name == "lite":
-        features = sam.encode(x)
-        prompt = prompt_of(sam)
-        return lambda: sam.encode(x), lambda: sam.decode(features.embedding, *sam.embed_prompts(*prompt))
     from segment_anything import SamPredictor, sam_model_registry
 
+    if name not in sam_model_registry:
+        features = sam.encode(x)
+        prompt = prompt_of(sam)
+
+        def decode() -> None:
+            sparse, dense = sam.embed_prompts(*prompt)
+            sam.decode(features.embedding, sparse, dense, features.high_res)
+
+        return lambda: sam.encode(x), decode
     predictor = SamPredictor(sam_model_registry[name]().eval())
     picture = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3)).astype(np.uint8)
     point, label = np.array([[500.0, 500.0]]), np.array([1])

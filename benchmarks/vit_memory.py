@@ -14,11 +14,10 @@ import time
 
 import torch
 
-from sama_core.model import registry
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT
 from sama_core.model.sama import TASKS, Sama, SamaModules, Task
-from sama_core.model.sama_config import SamaConfig
 from sama_core.training.sama_losses import matting_loss, segmentation_loss
+from sama_core.weights import registry
 
 GB = 1e9
 
@@ -26,14 +25,16 @@ GB = 1e9
 def main() -> int:
     """Make one training step of each task and print its memory, as Markdown."""
     parser = argparse.ArgumentParser(description="Peak memory of a training step of SAMA on a CPU.")
-    parser.add_argument("--model", choices=[name for name in registry.MODELS if name != "lite"], default="vit_b")
+    models = [about.name for about in registry.MODELS.values() if about.optional]
+    parser.add_argument("--model", choices=models, default="vit_b")
     parser.add_argument("--chunk", type=int, default=1, help="views encoded in one batch")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--limit", type=float, default=16.0, help="GB")
     args = parser.parse_args()
     torch.manual_seed(0)
-    sam = registry.build(args.model)
-    model = Sama(sam, SamaModules(SamaConfig(), sam.backbone.early_channels)).train()
+    about = registry.info(args.model)
+    sam = about.build()
+    model = Sama(sam, SamaModules(about.sama, about.early_channels)).train()
     print(f"{args.model}, 1 picture of {sam.input_size}², {args.chunk} of 5 views at a time, {args.precision}\n")
     print("| step | CPU seconds | peak GB |")
     print("|---|---|---|")

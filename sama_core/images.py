@@ -5,6 +5,7 @@ Coordinates are continuous: pixel (i, j) covers the square from (j, i) to (j+1, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 #: A picture is averaged over whole blocks of pixels down to so many times what is asked for, and resampled from there;
 #: Pillow's documentation says of its `reducing_gap` that from 3 on the result can hardly be told from plain resampling.
 _REDUCING_GAP = 3.0
@@ -52,22 +53,30 @@ class Reduced:
 class Frame:
     """How an image of `height` × `width` lies in a square model input of side `size`.
 
-    The long side is scaled to `size` (SAM's ResizeLongestSide), the rest is padding at the right and bottom.
+    The long side is scaled to `size` (SAM's ResizeLongestSide), the rest is padding at the right and bottom; or the
+    image is stretched to the whole square (as SAM 2's makers do), and there is no padding.
     """
 
     height: int
     width: int
     size: int
+    stretched: bool = False
 
     @property
     def input_height(self) -> int:
         """Rows of the model input that show the image."""
-        return max(1, round(self.height * self.size / max(self.height, self.width)))
+        return self.size if self.stretched else max(1, round(self.height * self.size / max(self.height, self.width)))
 
     @property
     def input_width(self) -> int:
         """Columns of the model input that show the image."""
-        return max(1, round(self.width * self.size / max(self.height, self.width)))
+        return self.size if self.stretched else max(1, round(self.width * self.size / max(self.height, self.width)))
+
+    @property
+    def long_side(self) -> int:
+        """Long side of the image where both its sides have no fewer pixels than they have in the model input."""
+        sides = self.height, self.width
+        return math.ceil(self.size * max(sides) / min(sides)) if self.stretched else self.size
 
     def to_input(self, points: np.ndarray) -> np.ndarray:
         """Map …×2 (x, y) original coordinates to model-input coordinates."""
@@ -81,7 +90,7 @@ class Frame:
 
     def shrink(self, rgb: np.ndarray | Reduced) -> np.ndarray:
         """Scale the image, H×W×3 uint8, to the model input's h×w×3 uint8, without the padding; antialiased."""
-        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.size)
+        photo = rgb if isinstance(rgb, Reduced) else Reduced(rgb, self.long_side)
         return photo.shrink(self.input_height, self.input_width)
 
     def cells(self, grid: int) -> np.ndarray:
@@ -138,6 +147,18 @@ class Window:
     def place(self) -> tuple[slice, slice]:
         """Index of the window's pixels in the picture."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def within(self, outer: Window | None) -> Window:
+        """The same rectangle in a picture that is itself a crop, `outer`; None is the whole picture."""
+        if outer is None:
+            return self
+        return Window(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
+    def out_of(self, outer: Window | None) -> Window:
+        """Inverse of `within`."""
+        if outer is None:
+            return self
+        return Window(self.top + outer.top, self.left + outer.left, self.height, self.width)
 
     def to_window(self, points: np.ndarray) -> np.ndarray:
         """Map …×2 (x, y) coordinates of the picture to coordinates of the crop."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama batch`."""
-    from sama_core.model.registry import MODELS
+    from sama_core.weights.registry import DEFAULT, MODELS
 
     parser.add_argument("folder", type=Path, help="folder of the photos")
     parser.add_argument(
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="make again what is done already")
     parser.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; “local” starts one here")
-    parser.add_argument("--model", choices=list(MODELS), default="lite")
+    parser.add_argument("--model", choices=list(MODELS), default=DEFAULT)
     parser.add_argument("--device", choices=prompting.DEVICES, default="auto", help="default: the fastest there is")
     parser.add_argument("--json", action="store_true", help="print the report, for programs")
 

@@ -96,14 +96,14 @@ def check_packages() -> Iterator[Check]:
 
 def check_weights() -> Iterator[Check]:
     """The weight file of each model."""
-    from sama_core.model.registry import MODELS
     from sama_core.weights.checksum import file_sha256
+    from sama_core.weights.registry import MODELS
 
     for model in MODELS.values():
         name = f"Model {model.name}"
         if not model.weights.is_file():
-            absent = f"{model.weights} is missing" if model.bundled else "its weights are not here; it is optional"
-            yield Check(name, not model.bundled, absent, model.remedy)
+            absent = "its weights are not here; it is optional" if model.optional else f"{model.weights} is missing"
+            yield Check(name, model.optional, absent, model.remedy)
         elif file_sha256(model.weights) != model.sha256:
             yield Check(name, False, f"{model.weights} is damaged: its checksum is wrong", model.remedy)
         else:
@@ -113,21 +113,20 @@ def check_weights() -> Iterator[Check]:
 def check_adapters() -> Iterator[Check]:
     """The file of SAMA's modules of each model."""
     from sama_core.errors import WeightsError
-    from sama_core.model.registry import MODELS
     from sama_core.weights.adapter import read_adapter_info
+    from sama_core.weights.registry import MODELS
 
     for model in MODELS.values():
         name = f"SAMA's modules, {model.name}"
         if not model.adapter.is_file():
-            yield Check(
-                name, not model.bundled, "missing" if model.bundled else "not here; stock SAM answers", REINSTALL
-            )
+            absent = "not here; stock SAM answers" if model.optional else "missing"
+            yield Check(name, model.optional, absent, REINSTALL)
             continue
         try:
             about = read_adapter_info(model.adapter)
         except WeightsError as error:
             sentence, _, remedy = str(error).partition(". ")
-            yield Check(name, False, sentence, REINSTALL if model.bundled else remedy)
+            yield Check(name, False, sentence, remedy if model.optional else REINSTALL)
             continue
         ok = about.backbone == model.name
         yield Check(name, ok, f"for {about.backbone}, {model.adapter.stat().st_size / 1e6:.1f} MB", REINSTALL)

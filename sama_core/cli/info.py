@@ -10,16 +10,17 @@ PAPER_RATIO = 1.8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama info`."""
-    from sama_core.model.registry import MODELS
+    from sama_core.weights.registry import MODELS
 
     parser.add_argument("model", choices=list(MODELS), metavar="MODEL", help=", ".join(MODELS))
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the model's parameters and files; the weights need not be there."""
-    from sama_core.model import registry
+    import torch
+
     from sama_core.model.parameter_count import count_sam, count_sama
-    from sama_core.model.sama_config import LITE, SamaConfig
+    from sama_core.weights import registry
     from sama_core.weights.adapter import read_adapter_info
 
     about = registry.info(args.model)
@@ -27,9 +28,11 @@ def run(args: argparse.Namespace) -> int:
     if adapter is not None:
         config, source = adapter.config, "as its adapter file says"
     else:
-        config, source = (LITE if about.bundled else SamaConfig()), "as “sama train modules” would build it"
-    sam, sama = count_sam(about.name), count_sama(about.name, config)
-    print(f"{about.name}: {about.summary}")
+        config, source = about.sama, "as “sama train modules” would build it"
+    with torch.device("meta"):
+        sam = count_sam(about.build())
+    sama = count_sama(config, about.early_channels)
+    print(f"{about.name}: {about.title}. {about.summary}.")
     print(f"\nSAM, frozen{_number(sum(sam.values()), 29)}")
     _print_parts(sam)
     print(f"\nSAMA, added{_number(sum(sama.values()), 29)}   ({source})")

@@ -6,7 +6,7 @@ import sys
 
 
 class ProgressLine:
-    """The line; `show` has the shape of `inference.answer.Progress`."""
+    """The line; `show` has the shape of `inference.request.Progress`."""
 
     def __init__(self) -> None:
         self._on = sys.stderr is not None and sys.stderr.isatty()

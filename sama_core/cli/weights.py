@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sama_core.model.registry import ModelInfo
+    from sama_core.weights.registry import ModelInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama weights`."""
-    from sama_core.model.registry import MODELS
+    from sama_core.weights.registry import MODELS
 
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    optional = [model.name for model in MODELS.values() if not model.bundled]
+    optional = [model.name for model in MODELS.values() if model.optional]
     listing = what.add_parser("list", help="the models: size, licence, what they need, and whether they are here")
     get = what.add_parser("get", help="download a model's weights; a download that was stopped goes on")
     get.add_argument("model", choices=optional, metavar="MODEL", help=", ".join(optional))
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from sama_core.model.registry import MODELS
     from sama_core.weights.download import size_text
+    from sama_core.weights.registry import MODELS
     from sama_core.weights.store import presence
 
     if args.json:
@@ -57,7 +57,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     for model in MODELS.values():
         found = presence(model)
-        if model.bundled:
+        if not model.optional:
             state = "here, comes with SAMA" if found.present else "damaged: run the installer again to repair it"
         elif found.present:
             state = "here"
@@ -67,7 +67,7 @@ def _list(args: argparse.Namespace) -> int:
             state = f"{size_text(found.partial)} are here; go on with: sama weights get {model.name}"
         else:
             state = f"not here; fetch it with: sama weights get {model.name}"
-        print(f"{model.name}: {model.summary}")
+        print(f"{model.name}: {model.title}. {model.summary}.")
         print(f"  {size_text(model.size)}, {model.licence}; needs {model.needs}")
         print(f"  {state}")
     return 0
@@ -75,9 +75,9 @@ def _list(args: argparse.Namespace) -> int:
 
 def _get(args: argparse.Namespace) -> int:
     from sama_core.cli import INTERRUPTED
-    from sama_core.model.registry import info
     from sama_core.weights import store
     from sama_core.weights.download import size_text
+    from sama_core.weights.registry import info
 
     model = info(args.model)
     meter = _Meter(args.json)
@@ -94,8 +94,8 @@ def _get(args: argparse.Namespace) -> int:
 
 
 def _take(args: argparse.Namespace) -> int:
-    from sama_core.model.registry import info
     from sama_core.weights import store
+    from sama_core.weights.registry import info
 
     model = info(args.model)
     meter = _Meter(args.json)
@@ -107,11 +107,11 @@ def _take(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sama_core.model.registry import MODELS, info
     from sama_core.weights import store
+    from sama_core.weights.registry import MODELS, info
 
     models = [info(name) for name in args.models] or [
-        model for model in MODELS.values() if model.bundled or model.weights.is_file()
+        model for model in MODELS.values() if not model.optional or model.weights.is_file()
     ]
     meter = _Meter(False)
     verdicts: dict[str, bool] = {}
@@ -134,9 +134,9 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from sama_core.model.registry import info
     from sama_core.weights import store
     from sama_core.weights.download import size_text
+    from sama_core.weights.registry import info
 
     freed = store.remove(info(args.model))
     if args.json:
@@ -160,12 +160,13 @@ def _described(model: ModelInfo) -> dict[str, Any]:
     found = presence(model)
     return {
         "name": model.name,
+        "title": model.title,
         "summary": model.summary,
         "size": model.size,
         "licence": model.licence,
         "needs": model.needs,
         "sha256": model.sha256,
-        "bundled": model.bundled,
+        "bundled": not model.optional,
         "path": str(model.weights),
         "present": found.present,
         "damaged": found.wrong_size > 0,

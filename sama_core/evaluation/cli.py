@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sama_core.errors import ConfigError
 from sama_core.evaluation.variants import VARIANTS
+from sama_core.weights.registry import DEFAULT
 
 #: Modules of the packages in the `evaluate` extra.
 _EXTRAS = ("cv2", "py_sod_metrics")
@@ -21,8 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clicks.add_argument("--split", default="val")
     clicks.add_argument("--sets", help="comma-separated names of sets (default: all)")
     clicks.add_argument("--photos", type=int, help="at most so many photos of each set (default: all)")
+    clicks.add_argument(
+        "--anywhere",
+        action="store_true",
+        help="click as people do instead: three times anywhere (seeded) on up to three objects of each photo",
+    )
     clicks.add_argument("--peers", default="grabcut", help="comma-separated: grabcut, or none (default: grabcut)")
-    clicks.add_argument("--model", default="lite")
+    clicks.add_argument("--model", default=DEFAULT)
     clicks.add_argument("--weights", type=Path, help="weight file to use instead of the model's own")
     clicks.add_argument("--adapter", type=Path, help="SAMA adapter file to use instead of the model's own")
     clicks.add_argument("--device", default="auto")
@@ -47,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="sama",
         help="what the model is in the ablations of Tables 3 to 5 (default: sama, the whole)",
     )
-    tables.add_argument("--model", default="lite")
+    tables.add_argument("--model", default=DEFAULT)
     tables.add_argument("--weights", type=Path, help="weight file to use instead of the model's own")
     tables.add_argument("--adapter", type=Path, help="SAMA adapter file to use instead of the model's own")
     tables.add_argument("--device", default="auto")
@@ -74,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a SAMA adapter and its name in the table; repeatable (default: the model's own)",
     )
-    heads.add_argument("--model", default="lite")
+    heads.add_argument("--model", default=DEFAULT)
     heads.add_argument("--device", default="auto")
     heads.add_argument("--sheets", type=Path, help="folder for pictures of the mattes, over green")
 
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
-    from sama_core.evaluation import clicks, datasets_run
+    from sama_core.evaluation import anywhere, clicks, datasets_run
     from sama_core.evaluation.segmenters import EngineSegmenter, GrabCut, Segmenter
     from sama_core.training.datasets import find_entries
 
@@ -106,21 +112,22 @@ def _clicks(args: argparse.Namespace) -> int:
     datasets_run.claim_folder(args.out, datasets_run.identify(args.model, args.weights, args.adapter))
     if args.peers == "grabcut":
         segmenters.append(GrabCut())
+    protocol, ending = (anywhere, "-anywhere") if args.anywhere else (clicks, "")
     results = {}
     for segmenter in segmenters:
-        log = args.out / f"{segmenter.name.replace(' ', '-').lower()}.jsonl"
-        for done, total in clicks.run_all(segmenter, entries, log):
+        log = args.out / f"{segmenter.name.replace(' ', '-').lower()}{ending}.jsonl"
+        for done, total in protocol.run_all(segmenter, entries, log):
             print(f"\r{segmenter.name}: {done} of {total} photos", end="", file=sys.stderr)
         print(file=sys.stderr)
         results[segmenter.name] = clicks.read_log(log)
-    print(clicks.table(results))
+    print(protocol.table(results))
     return 0
 
 
 def _heads(args: argparse.Namespace) -> int:
     from sama_core.evaluation import clicks, heads
-    from sama_core.model import registry
     from sama_core.training.datasets import find_entries
+    from sama_core.weights import registry
 
     adapters = {"SAMA": registry.info(args.model).adapter}
     if args.adapters:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sama_core.images import Window
-
-#: Told how far the work is (0..1) and what is being done; raises `Cancelled` to stop it.
-Progress = Callable[[float, str], None]
-
-
-def no_progress(fraction: float, text: str) -> None:
-    """Ignore progress."""
 
 
 @dataclass
@@ -25,10 +17,12 @@ class Answer:
         alpha: H×W uint8, 255 = wholly the object.
         score: the model's own estimate of its mask's IoU, 0..1.
         low_res_logits: 256×256 float32 over the padded model input; give it back in the next `Prompt` to refine.
-        notes: what the user should know: fallbacks, and what was left out.
+        notes: what the user should know of this answer: fallbacks, and what was left out. The first answer after
+            `Engine.set_image` also tells of the image's encoding.
         foreground: H×W×3 uint8 colours free of background, or None when not asked for.
-        seconds: time of each step.
-        device: where the network ran.
+        seconds: time of each step: encode (with the image's own in the first answer about it), decode, refine, and
+            foreground where asked for.
+        device: where the network ran last.
         window: the crop that was looked at again, or None; outside of it nothing is selected but by clicks.
     """
 

@@ -63,7 +63,7 @@ class EmbeddingCache:
         path = self.folder / f"{key}.safetensors"
         try:
             with safe_open(path, "pt") as file:
-                features = Features(file.get_tensor("embedding"), file.get_tensor("early"))
+                features = Features.from_tensors({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - not a dict
                 if (file.metadata() or {}).get("sha256") != _checksum(features):
                     raise ValueError("its checksum is wrong")
             os.utime(path)
@@ -82,7 +82,7 @@ class EmbeddingCache:
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            tensors = {name: tensor.contiguous() for name, tensor in features._asdict().items()}
+            tensors = {name: tensor.contiguous() for name, tensor in features.tensors().items()}
             save_file(tensors, temporary, {"sha256": _checksum(features)})
             temporary.replace(self.folder / f"{key}.safetensors")
             self._evict()
@@ -111,7 +111,7 @@ class EmbeddingCache:
 def _checksum(features: Features) -> str:
     """A bit that flipped on the disk gives tensors as good as any other, and a wrong selection."""
     digest = hashlib.sha256()
-    for tensor in features:
+    for tensor in features.tensors().values():
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -119,4 +119,4 @@ def _checksum(features: Features) -> str:
 
 def to_cpu(features: Features) -> Features:
     """Copy features to contiguous float16 CPU tensors, the form in which they are kept."""
-    return Features(*(tensor.detach().to("cpu", torch.float16).contiguous() for tensor in features))
+    return features.map(lambda tensor: tensor.detach().to("cpu", torch.float16).contiguous())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -14,31 +13,34 @@ import torch
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
 from sama_core.image_id import image_id as name_of
-from sama_core.images import PREPROCESSING_VERSION, Frame, Window
+from sama_core.images import PREPROCESSING_VERSION, Frame
 from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
-from sama_core.inference.answer import Answer, Progress, no_progress
+from sama_core.inference.answer import Answer
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
+from sama_core.inference.parts import without_islands
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
-from sama_core.inference.second_look import finds_something, prompt_within, window_for
+from sama_core.inference.request import Progress, Request, no_progress
+from sama_core.inference.second_look import Looks, finds_something, prompt_alone, prompt_within
 from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
-from sama_core.prompts import Prompt
+from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.weights import registry
 from sama_core.weights.refiner import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
 
 T = TypeVar("T")
-#: The bundled model, whose matting head serves models that have none.
-STAND_IN = "lite"
+#: The model whose matting head serves models that have none.
+STAND_IN = registry.DEFAULT
 
 
 class _Question(NamedTuple):
@@ -49,13 +51,27 @@ class _Question(NamedTuple):
 
 
 class _Prediction(NamedTuple):
-    """A network's answer: R×R float32 logits, the frame they lie in, whether a head of SAMA gave them, and what was
-    asked."""
+    """A network's answer.
+
+    Attributes:
+        logits: R×R float32.
+        frame: how the picture that was asked about lies under them.
+        from_head: whether a head of SAMA gave them.
+        asked: the question that was answered: the user's, or that of the second look.
+    """
 
     logits: np.ndarray
     frame: Frame
     from_head: bool
     asked: _Question
+
+
+class _Found(NamedTuple):
+    """What the networks say to a prompt: the answer that is refined, and what goes into `Answer` as it is."""
+
+    prediction: _Prediction
+    score: float
+    low_res_logits: np.ndarray
 
 
 class Engine:
@@ -68,7 +84,7 @@ class Engine:
         weights: a weight file to use instead of the model's own.
         adapter: a SAMA adapter file to use instead of the model's own.
         local_views: "reached" encodes the quadrants that the object reaches, "all" encodes all four.
-        second_look: whether a small object is looked at again in a crop of the photo (`second_look`).
+        second_look: whether a small object is looked at again in crops of the photo (`second_look`).
 
     Raises:
         UnknownModel, WeightsError, DeviceError.
@@ -76,7 +92,7 @@ class Engine:
 
     def __init__(
         self,
-        model: str = "lite",
+        model: str = registry.DEFAULT,
         device: str = "auto",
         cache: EmbeddingCache | None = None,
         weights: Path | None = None,
@@ -92,8 +108,8 @@ class Engine:
         self._second_look = second_look
         self._cache = EmbeddingCache(paths.cache_dir() / "embeddings") if cache is None else cache
         self._current: Picture | None = None
-        self._notes: list[str] = []
-        self._encode_seconds = 0.0
+        #: what no answer has told yet of how the current image was encoded
+        self._untold = Request()
         self._used = self._device
         self._matting_stand_in: Engine | None = None
         self._refiner: Refiner | None = None
@@ -137,13 +153,13 @@ class Engine:
         ):
             raise InvalidImage("The picture must be H×W×3 values of 8 bits. Convert it to RGB first.")
         name = image_id or name_of(rgb)
-        self._notes, self._encode_seconds = [], 0.0
-        if self._current is None or name != self._current.name:
-            began = time.perf_counter()
-            current = Picture(rgb, name, self._predictor)
-            self._look(current, [OVERVIEW], lambda: progress(0.0, "Looking at the picture"))
-            self._current = current
-            self._encode_seconds = time.perf_counter() - began
+        request = Request(progress)
+        if self._current is not None and name == self._current.name:
+            # it costs nothing now; a fallback that a cancelled answer did not come to tell is still to be told
+            request.notes.extend(self._untold.notes)
+        else:
+            self._open(rgb, name, request)
+        self._untold = request
         return name
 
     def select(self, prompt: Prompt, progress: Progress = no_progress) -> Answer:
@@ -157,15 +173,14 @@ class Engine:
         """
         current = self._require_image()
         prompt = prompt.validated(current.frame.height, current.frame.width)
-        prediction, answer = self._predict(current, prompt, "segmentation", progress, self._second_look)
-        began = time.perf_counter()
+        request = Request(progress)
+        found = self._find(current, prompt, "segmentation", request, self._second_look)
+        prediction = found.prediction
         picture = prediction.asked.picture
-        alpha = select_alpha(
-            prediction.frame, prediction.logits, picture.rgb, lambda done, text: progress(0.4 + 0.6 * done, text)
-        )
-        answer.alpha = self._finished(alpha, picture, current, prompt)
-        answer.seconds["refine"] = time.perf_counter() - began
-        return answer
+        with request.step("refine"):
+            alpha = select_alpha(prediction.frame, prediction.logits, picture.guide, request.part(0.4, 1.0))
+            alpha = self._finished(alpha, picture, current, prompt, soft=False)
+        return self._answer(request, found, alpha)
 
     def matte(
         self,
@@ -190,30 +205,27 @@ class Engine:
         current = self._require_image()
         prompt = prompt.validated(current.frame.height, current.frame.width)
         task: Task = "matting" if method == "head" else "segmentation"
-        prediction, answer = self._predict(current, prompt, task, progress, self._second_look)
-        began = time.perf_counter()
+        request = Request(progress)
+        found = self._find(current, prompt, task, request, self._second_look)
+        prediction = found.prediction
         picture = prediction.asked.picture
-        progress(0.3, "Preparing the matte")
-        end = 0.7 if decontaminate else 1.0
-        part: Progress = lambda done, text: progress(0.3 + (end - 0.3) * done, text)  # noqa: E731
-        if method == "refiner" or (method == "head" and prediction.from_head):
-            alpha = self._refined(prediction, part)
-            answer.notes = list(dict.fromkeys(self._notes))
-        else:
-            numba_cache.prepare()
-            alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, part)
-        answer.alpha = self._finished(alpha, picture, current, prompt)
-        answer.seconds["refine"] = time.perf_counter() - began
+        with request.step("refine"):
+            request.progress(0.3, "Preparing the matte")
+            refining = request.part(0.3, 0.7 if decontaminate else 1.0)
+            if method == "refiner" or (method == "head" and prediction.from_head):
+                alpha = self._refined(prediction, request, refining)
+            else:
+                numba_cache.prepare()
+                alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, refining)
+            alpha = self._finished(picture.evened(alpha), picture, current, prompt, soft=True)
+        foreground = None
         if decontaminate:
-            began = time.perf_counter()
-            numba_cache.prepare()
-            from sama_core.inference.foreground import decontaminate as clean_colours
+            with request.step("foreground"):
+                numba_cache.prepare()
+                from sama_core.inference.foreground import decontaminate as clean_colours
 
-            answer.foreground = clean_colours(
-                current.rgb, answer.alpha, lambda done, text: progress(0.7 + 0.3 * done, text)
-            )
-            answer.seconds["foreground"] = time.perf_counter() - began
-        return answer
+                foreground = clean_colours(current.rgb, alpha, request.part(0.7, 1.0))
+        return self._answer(request, found, alpha, foreground)
 
     def predict_logits(self, prompt: Prompt, task: Task | None = None) -> tuple[np.ndarray, float]:
         """A network's answer before it meets the photo's resolution, without a second look (for evaluation).
@@ -226,8 +238,8 @@ class Engine:
         """
         current = self._require_image()
         prompt = prompt.validated(current.frame.height, current.frame.width)
-        prediction, answer = self._predict(current, prompt, task, no_progress)
-        return prediction.logits, answer.score
+        found = self._find(current, prompt, task, Request())
+        return found.prediction.logits, found.score
 
     def _require_image(self) -> Picture:
         if self._current is None:
@@ -235,109 +247,149 @@ class Engine:
         return self._current
 
     @staticmethod
-    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt) -> np.ndarray:
-        """An answer about a picture as one about the photo that contradicts no click."""
+    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt, soft: bool) -> np.ndarray:
+        """An answer about a picture as one about the photo that contradicts no click and holds no island."""
         whole = picture.uncrop(alpha, photo)
-        return keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        kept = keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        return without_islands(kept, prompt, soft)
 
-    def _look(self, current: Picture, views: list[int], announce: Callable[[], None]) -> None:
-        """Make sure that these views of the image are encoded, from the caches where they are there."""
-        predictor = self._predictor
-        keys = {
-            view: self._cache.key(
-                current.name, self.model_name, predictor.weights_hash, PREPROCESSING_VERSION, view, predictor.fine_views
-            )
-            for view in views
-            if view not in current.views
-        }
-        missing = []
-        for view, key in keys.items():
-            kept = self._cache.get(key)
-            if kept is None:
-                missing.append(view)
-            else:
-                current.views[view] = kept
-        if not missing:
-            return
-        announce()
-        small, fine = current.small, current.fine
-        for group in [missing] if self._used.type != "cpu" else [[view] for view in missing]:
-            encoded = self._compute(lambda device, group=group: predictor.encode(small, fine, group, device))
-            for view, features in encoded.items():
-                current.views[view] = to_cpu(features)
-                self._cache.put(keys[view], current.views[view])
-        self.encodes += OVERVIEW in missing and current.window is None
-
-    def _predict(
-        self, current: Picture, prompt: Prompt, task: Task | None, progress: Progress, twice: bool = False
-    ) -> tuple[_Prediction, Answer]:
-        predictor = self._predictor
-        began, encoding = time.perf_counter(), self._encode_seconds
-        progress(0.2, "Finding the object")
-        asked = _Question(current, prompt)
-        stock = self._ask_stock(asked)
-        low_res = stock.logits
-        window = window_for(low_res, current.frame, prompt) if twice else None
-        if window is not None:
-            closer, again = self._look_again(asked, stock, window, progress)
-            if finds_something(again.logits, closer.picture.frame):
-                low_res = window.paste_grid(low_res, current.frame, again.logits, closer.picture.frame)
-                asked, stock = closer, again
-        if task is None:
-            prediction = _Prediction(stock.logits, asked.picture.frame, False, asked)
-        elif predictor.sama is not None:
-            prediction = self._ask_head(asked, stock, task, progress)
-        elif task == "matting":
-            prediction = self._borrow_matting_head(asked, stock, progress)
-        else:
-            self._notes.append(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
-            prediction = _Prediction(stock.logits, asked.picture.frame, False, asked)
-        if not finds_something(prediction.logits, prediction.frame):
-            self._notes.append(
-                "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
-            )
-        return prediction, Answer(
-            alpha=np.empty((0, 0), np.uint8),
-            score=stock.score,
-            low_res_logits=low_res,
-            notes=list(dict.fromkeys(self._notes)),
-            seconds={
-                "encode": self._encode_seconds,
-                # without the encoding of local views and of a crop, which happens in between
-                "decode": time.perf_counter() - began - (self._encode_seconds - encoding),
-            },
-            device=self.device,
-            window=asked.picture.window,
+    def _answer(
+        self, request: Request, found: _Found, alpha: np.ndarray, foreground: np.ndarray | None = None
+    ) -> Answer:
+        """The answer to a request, which also tells what encoding its picture took, if no earlier one did."""
+        request.follows(self._untold)
+        self._untold = Request()
+        return Answer(
+            alpha=alpha,
+            score=found.score,
+            low_res_logits=found.low_res_logits,
+            notes=request.notes,
+            foreground=foreground,
+            seconds={"encode": 0.0, **request.seconds},
+            device=request.device or self.device,
+            window=found.prediction.asked.picture.window,
         )
 
-    def _ask_stock(self, asked: _Question) -> StockAnswer:
+    def _open(self, rgb: np.ndarray, name: str, request: Request) -> Picture:
+        """Make a picture the current one, encoded; the one before stays where this fails."""
+        picture = Picture(rgb, name, self._predictor)
+        self._look(picture, [OVERVIEW], request, 0.0, "Looking at the picture")
+        self._current = picture
+        return picture
+
+    def _look(self, current: Picture, views: list[int], request: Request, fraction: float, text: str) -> None:
+        """Make sure that these views of the image are encoded, from the caches where they are there.
+
+        Args:
+            fraction, text: told as progress where the network has to look.
+        """
+        with request.step("encode"):
+            predictor = self._predictor
+            keys = {
+                view: self._cache.key(
+                    current.name,
+                    self.model_name,
+                    predictor.weights_hash,
+                    PREPROCESSING_VERSION,
+                    view,
+                    predictor.fine_views,
+                )
+                for view in views
+                if view not in current.views
+            }
+            missing = []
+            for view, key in keys.items():
+                kept = self._cache.get(key)
+                if kept is None:
+                    missing.append(view)
+                else:
+                    current.views[view] = kept
+            if not missing:
+                return
+            request.progress(fraction, text)
+            small, fine = current.small, current.fine
+            for group in [missing] if self._used.type != "cpu" else [[view] for view in missing]:
+                encoded = self._compute(
+                    request, lambda device, group=group: predictor.encode(small, fine, group, device)
+                )
+                for view, features in encoded.items():
+                    current.views[view] = to_cpu(features)
+                    self._cache.put(keys[view], current.views[view])
+            self.encodes += OVERVIEW in missing and current.window is None
+
+    def _find(
+        self, current: Picture, prompt: Prompt, task: Task | None, request: Request, closer: bool = False
+    ) -> _Found:
+        """What the networks say to a validated prompt; `closer` allows further looks where they are of use."""
+        with request.step("decode"):
+            request.progress(0.2, "Finding the object")
+            asked = _Question(current, prompt)
+            stock = self._ask_stock(asked, request)
+            low_res = stock.logits
+            if closer:
+                asked, stock, low_res = self._look_closer(asked, stock, request)
+            prediction = self._mask_of(asked, stock, task, request)
+        if not finds_something(prediction.logits, prediction.frame):
+            request.note(
+                "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
+            )
+        return _Found(prediction, stock.score, low_res)
+
+    def _mask_of(self, asked: _Question, stock: StockAnswer, task: Task | None, request: Request) -> _Prediction:
+        """The answer of the head for a task, or what stands in for it where there is none, with a note."""
+        if task is not None and self._predictor.sama is not None:
+            return self._ask_head(asked, stock, task, request)
+        if task == "matting":
+            return self._borrow_matting_head(asked, stock, request)
+        if task is not None:
+            request.note(f"The model {self.model_name} has no SAMA adapter yet: this is stock SAM's mask.")
+        return _Prediction(stock.logits, asked.picture.frame, False, asked)
+
+    def _ask_stock(self, asked: _Question, request: Request) -> StockAnswer:
         picture = asked.picture
         tensors = PromptTensors(asked.prompt, picture.frame)
         return self._compute(
-            lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.dialogue)
+            request, lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.dialogue)
         )
 
-    def _look_again(
-        self, asked: _Question, first: StockAnswer, window: Window, progress: Progress
-    ) -> tuple[_Question, StockAnswer]:
-        """The same question about a crop, and stock SAM's answer to it."""
-        photo, prompt = asked
-        crop = photo.crop(window)
-        began = time.perf_counter()
-        self._look(crop, [OVERVIEW], lambda: progress(0.22, "Looking closer"))
-        self._encode_seconds += time.perf_counter() - began
-        closer = _Question(crop, prompt_within(prompt, first.logits, photo.frame, window, crop.frame))
-        return closer, self._ask_stock(closer)
+    def _look_closer(
+        self, asked: _Question, stock: StockAnswer, request: Request
+    ) -> tuple[_Question, StockAnswer, np.ndarray]:
+        """The same question about crops of the photo, as long as they show more.
 
-    def _ask_head(self, asked: _Question, stock: StockAnswer, task: Task, progress: Progress) -> _Prediction:
+        Returns:
+            The last question that found something, stock SAM's answer to it, and its 256×256 logits over the photo.
+        """
+        photo, prompt = asked
+        looks, low_res = Looks(photo.frame, prompt), stock.logits
+        while (look := looks.next(stock.logits, asked.picture.frame)) is not None:
+            crop = photo.crop(look.window)
+            self._look(crop, [OVERVIEW], request, 0.22, "Looking closer")
+            if look.closer:
+                window = look.window.within(asked.picture.window)
+                inner = prompt_within(asked.prompt, stock.logits, asked.picture.frame, window, crop.frame)
+            else:
+                inner = prompt_alone(prompt, photo.frame, look.window, crop.frame)
+            question = _Question(crop, inner)
+            again = self._ask_stock(question, request)
+            if not finds_something(again.logits, crop.frame):
+                break
+            if not look.closer:
+                # what an answer about more of the photo said is worth nothing
+                low_res = np.full_like(low_res, -REGION_LOGIT)
+            low_res = look.window.paste_grid(low_res, photo.frame, again.logits, crop.frame)
+            asked, stock = question, again
+        return asked, stock, low_res
+
+    def _ask_head(self, asked: _Question, stock: StockAnswer, task: Task, request: Request) -> _Prediction:
         predictor, picture = self._predictor, asked.picture
         reached = list(range(QUADRANTS)) if self._local_views == "all" else predictor.quadrants(stock.logits)
-        began = time.perf_counter()
-        self._look(picture, reached, lambda: progress(0.25, "Looking closer"))
-        self._encode_seconds += time.perf_counter() - began
+        self._look(picture, reached, request, 0.25, "Looking closer")
         views = {view: picture.views[view] for view in [OVERVIEW, *reached]}
         tensors = PromptTensors(asked.prompt, picture.frame)
-        logits = self._compute(lambda device: predictor.answer(task, views, picture.fine, tensors, stock, device))
+        logits = self._compute(
+            request, lambda device: predictor.answer(task, views, picture.fine, tensors, stock, device)
+        )
         return _Prediction(logits, picture.shown, True, asked)
 
     def _matting_expert(self) -> Engine:
@@ -348,43 +400,43 @@ class Engine:
             self._matting_stand_in = Engine(STAND_IN, self._device.type, self._cache)
         return self._matting_stand_in
 
-    def _refined(self, prediction: _Prediction, progress: Progress) -> np.ndarray:
+    def _refined(self, prediction: _Prediction, request: Request, progress: Progress) -> np.ndarray:
         """The learned refiner around a mask, and the solver after it: H×W uint8 of the picture that was asked about."""
         numba_cache.prepare()
         if self._refiner is None:
             self._refiner = load_refiner()
-        refiner, rgb = self._refiner, prediction.asked.picture.rgb
+        refiner, rgb = self._refiner, prediction.asked.picture.guide
 
         def refine(device: torch.device) -> np.ndarray:
             solver = network_solver(refiner.to(device), device)
             return refined_alpha(prediction.frame, prediction.logits, rgb, solver, progress)
 
-        return self._compute(refine)
+        return self._compute(request, refine)
 
-    def _same_picture(self, picture: Picture) -> Picture:
+    def _same_picture(self, picture: Picture, request: Request) -> Picture:
         """A picture that another engine has as one that this engine's network has looked at."""
         if picture.seen_by(self._predictor):
             return picture
         if self._current is None or self._current.name != picture.name:
-            self.set_image(picture.rgb, image_id=picture.name)
-        return self._require_image()
+            return self._open(picture.rgb, picture.name, request)
+        return self._current
 
-    def _borrow_matting_head(self, asked: _Question, stock: StockAnswer, progress: Progress) -> _Prediction:
+    def _borrow_matting_head(self, asked: _Question, stock: StockAnswer, request: Request) -> _Prediction:
         helper = self._matting_expert()
         if helper._predictor.sama is None:
-            self._notes.append(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
+            request.note(f"There is no matting head for {self.model_name}: the edge is closed-form matting's.")
             return _Prediction(stock.logits, asked.picture.frame, False, asked)
-        self._notes.append(
+        request.note(
             f"The model {self.model_name} has no SAMA adapter yet: its mask was matted by {STAND_IN}'s matting head."
         )
-        theirs = _Question(helper._same_picture(asked.picture), asked.prompt)
+        theirs = _Question(helper._same_picture(asked.picture, request), asked.prompt)
         # stock SAM's mask is the mask prompt
         handed_on = StockAnswer(stock.logits, stock.score, stock.logits)
-        answer = helper._ask_head(theirs, handed_on, "matting", progress)
+        answer = helper._ask_head(theirs, handed_on, "matting", request)
         return answer._replace(asked=asked)
 
-    def _compute(self, work: Callable[[torch.device], T]) -> T:
-        """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note."""
+    def _compute(self, request: Request, work: Callable[[torch.device], T]) -> T:
+        """Run `work` on the device; when its memory runs out, smaller, then on the CPU, with a note in the request."""
         for attempt in devices.attempts(self._device):
             try:
                 self._predictor.to(attempt.device)
@@ -396,8 +448,9 @@ class Engine:
                 devices.release_memory(attempt.device)
                 continue
             self._used = attempt.device
+            request.device = attempt.device.type
             if attempt.note:
-                self._notes.append(attempt.note)
+                request.note(attempt.note)
             return result
         raise DeviceError(
             "There is not enough memory for this picture. Close other programs or make the picture smaller."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sama_core.inference.answer import Progress, no_progress
+from sama_core.inference.request import Progress, no_progress
 from sama_core.inference.tiles import tiles_over
 
 #: PyMatting works on several float copies of its input: 1024² pixels are some 60 MB of them.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from sama_core.images import LOW_RES, Frame
-from sama_core.inference.answer import Progress, no_progress
+from sama_core.inference.request import Progress, no_progress
 from sama_core.inference.tiles import tiles_over
 from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
 

@@ -10,19 +10,22 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sama_core.images import LOW_RES, Frame
-from sama_core.model import registry
+from sama_core.images import LOW_RES, Frame, pixels_under
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import Sama, Task, assemble
 from sama_core.model.views import QUADRANTS, enlarge_input
 from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.weights import registry
 from sama_core.weights.adapter import load_adapter
 
 #: The views of a picture by number: the global one, then the local ones in the order of `model.views`.
 OVERVIEW = -1
 #: A local view matters from this stock logit on, within this many cells of the decoder's grid around its quadrant.
 _REACH_LOGIT, _REACH_MARGIN = -2.0, 8
+#: In a replayed dialogue so many clicks that contradict the answer before them are answered one by one, as in the
+#: dialogues that networks are trained on; then two together, four, and so on.
+_ONE_BY_ONE = 8
 
 
 class PromptTensors:
@@ -42,6 +45,12 @@ class PromptTensors:
         if self.logits is None and prompt.mask is not None:
             self.logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
         self.answered = prompt.low_res_logits is not None
+        self._cells = pixels_under(self.points * (LOW_RES / frame.size), LOW_RES, LOW_RES)
+
+    def obeyed(self, number: int, logits: np.ndarray) -> bool:
+        """Whether 256×256 logits say what click `number`, counted from 1, asks for."""
+        column, row = self._cells[number - 1]
+        return bool((logits[row, column] > 0) == (self.labels[number - 1] == 1))
 
     def key(self, count: int) -> bytes:
         """Names the prompt with its first `count` clicks."""
@@ -70,7 +79,7 @@ class StockAnswer(NamedTuple):
 
     Attributes:
         logits: 256×256 float32.
-        score: its own estimate of the answer's IoU, 0..1.
+        score: its own estimate of the answer's IoU, 0..1, times that of there being something at all.
         before: the mask prompt of the last decoding, 256×256 float32, or None.
     """
 
@@ -90,6 +99,9 @@ class Dialogue:
 
     def get(self, key: bytes) -> StockAnswer | None:
         """The answer, if it is remembered."""
+        if key in self._answers:
+            # the turns that further clicks are replayed from stay
+            self._answers.move_to_end(key)
         return self._answers.get(key)
 
     def put(self, key: bytes, answer: StockAnswer) -> None:
@@ -119,7 +131,7 @@ class Predictor:
         # a model's own adapter belongs to the model's own weights
         path = adapter or (about.adapter if weights is None and about.adapter.is_file() else None)
         if path is not None:
-            modules, _ = load_adapter(path, self.sam.backbone.early_channels, model, self.weights_hash)
+            modules, _ = load_adapter(path, about.early_channels, model, self.weights_hash)
             self.sama = Sama(self.sam, modules).eval().requires_grad_(False)
             self.sama.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -129,11 +141,11 @@ class Predictor:
 
     def frame(self, height: int, width: int) -> Frame:
         """How a picture lies in the model input."""
-        return Frame(height, width, self.sam.input_size)
+        return Frame(height, width, self.sam.input_size, self.sam.stretches)
 
     def shows(self, height: int, width: int) -> Frame:
         """How a picture lies in what local views and heads see: at twice the model's resolution, or at its own."""
-        return Frame(height, width, self.sam.input_size * (2 if self.fine_views else 1))
+        return Frame(height, width, self.sam.input_size * (2 if self.fine_views else 1), self.sam.stretches)
 
     @property
     def fine_views(self) -> bool:
@@ -163,7 +175,9 @@ class Predictor:
         ordered = sorted(views, key=lambda view: view != OVERVIEW)
         batch = torch.cat(inputs).contiguous(memory_format=torch.channels_last)
         features = self.sam.encode(batch)
-        return {view: Features(*(part[i : i + 1] for part in features)) for i, view in enumerate(ordered)}
+        encoded = dict(zip(ordered, features.split(len(ordered)), strict=True))
+        # only stock SAM's decoder reads finer maps, and it looks at the whole picture
+        return {view: each if view == OVERVIEW else each._replace(high_res=()) for view, each in encoded.items()}
 
     def _fine_input(self, fine: np.ndarray, device: torch.device) -> torch.Tensor:
         if not self.fine_views:
@@ -179,21 +193,31 @@ class Predictor:
     def stock(self, overview: Features, prompt: PromptTensors, device: torch.device, dialogue: Dialogue) -> StockAnswer:
         """Stock SAM's answer.
 
-        A user's clicks came one after the other, each correcting the answer before, so they are replayed.
+        A user's clicks came one after the other, each correcting the answer before, so they are replayed. A click that
+        the answer before it obeys corrects nothing and is no turn of its own; after the first few turns, one answers
+        several contradicting clicks. Every turn is asked with all clicks so far, and the last click ends one: the
+        number of decodings grows with the logarithm of the number of clicks.
 
         Args:
             dialogue: what was answered about this picture before; the next click costs one decoding, not all of them.
         """
-        embedding = overview.embedding.to(device).float()
+        seen = overview.map(lambda part: part.to(device).float())
         logits, answer = prompt.logits, None
         first = 1 if prompt.box is None and logits is None else 0
         count = len(prompt.labels)
+        turns = waiting = 0
         for number in range(min(first, count), count + 1) if not prompt.answered else [count]:
+            if answer is not None and number < count:
+                waiting += not prompt.obeyed(number, answer.logits)
+                if waiting < 1 << max(0, turns - _ONE_BY_ONE + 1):
+                    continue
+            turns, waiting = turns + 1, 0
             key = prompt.key(number)
             answer = dialogue.get(key)
             if answer is None:
-                decoded = self.sam.decode(embedding, *self.sam.embed_prompts(*prompt.first(number, logits, device)))
-                score = float(decoded.iou[0, 0].float().clamp(0, 1))
+                sparse, dense = self.sam.embed_prompts(*prompt.first(number, logits, device))
+                decoded = self.sam.decode(seen.embedding, sparse, dense, seen.high_res)
+                score = float(decoded.iou[0, 0].float().clamp(0, 1) * decoded.presence[0].float())
                 answer = StockAnswer(decoded.logits[0, 0].float().cpu().numpy(), score, logits)
                 dialogue.put(key, answer)
             logits = answer.logits
@@ -225,7 +249,7 @@ class Predictor:
         """
         sama = self.sama
         assert sama is not None, "callers look whether there are SAMA modules"
-        here = {view: Features(*(part.to(device).float() for part in views[view])) for view in views}
+        here = {view: views[view].map(lambda part: part.to(device).float()) for view in views}
         overview = here.pop(OVERVIEW)
         features = assemble(overview, here)
         points, labels, mask, has_mask = prompt.first(len(prompt.labels), stock.before, device)

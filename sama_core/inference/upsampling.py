@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from sama_core.images import Frame, Reduced
-from sama_core.inference.answer import Progress, no_progress
+from sama_core.inference.request import Progress, no_progress
 
 #: Rows handled at once: memory is bounded by the band, not by the picture.
 BAND_ROWS = 256
@@ -182,7 +182,7 @@ def _guided_alpha(
 
 def edge_of(inside: np.ndarray) -> np.ndarray:
     """The pixels of a region (H×W bool) that touch its outside; the picture's border does not count as outside."""
-    return inside & ~np.asarray(ndimage.binary_erosion(inside, border_value=1))
+    return inside & np.logical_not(ndimage.binary_erosion(inside, border_value=1))
 
 
 def _grow(mask: np.ndarray, radius: int) -> np.ndarray:

@@ -1,24 +1,17 @@
-"""How many parameters a model's parts have, without building or loading them for real."""
+"""How many parameters a model's parts have; built under `torch.device("meta")`, they cost nothing to count."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from sama_core.model import registry
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import SamaConfig
 
 
-def count_sam(name: str) -> dict[str, int]:
-    """Parameters of the frozen SAM by part; prompt maps and prompt mixer are the bundled model's own
-    additions.
-
-    Raises:
-        UnknownModel: there is no model of that name.
-    """
-    model = _on_meta(name)
+def count_sam(model: PromptableSam) -> dict[str, int]:
+    """Parameters of a SAM by part; prompt maps and prompt mixer are the bundled model's own additions."""
     parts = {
         "image encoder": model.backbone,
         "prompt encoder": model.prompt_encoder,
@@ -29,13 +22,8 @@ def count_sam(name: str) -> dict[str, int]:
     return {part: _count(module) for part, module in parts.items() if isinstance(module, nn.Module)}
 
 
-def count_sama(name: str, config: SamaConfig) -> dict[str, int]:
-    """Parameters that SAMA adds to a model, by module; the parts add up to all of them.
-
-    Raises:
-        UnknownModel: there is no model of that name.
-    """
-    early_channels = _on_meta(name).backbone.early_channels
+def count_sama(config: SamaConfig, early_channels: int) -> dict[str, int]:
+    """Parameters that SAMA adds to a SAM with such early features, by module; the parts add up to all of them."""
     with torch.device("meta"):
         modules = SamaModules(config, early_channels)
     parts = {}
@@ -52,11 +40,6 @@ def count_sama(name: str, config: SamaConfig) -> dict[str, int]:
         parts["detail branch"] = _count(modules.detail)
     parts["norms, projections"] = _count(modules) - sum(parts.values())
     return parts
-
-
-def _on_meta(name: str) -> PromptableSam:
-    with torch.device("meta"):
-        return registry.build(name)
 
 
 def _count(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""SAM with an exchangeable backbone: prompt encoder and two-way mask decoder are `segment_anything`'s own modules.
+"""SAM with an exchangeable backbone and decoder; the prompt encoder is `segment_anything`'s own module.
 
 `segment_anything`'s `MaskDecoder.predict_masks` decodes many prompts of one image. Training has one prompt for each of
 many images, so `decode` builds the tokens itself; for one image it computes what `predict_masks` computes (tested).
@@ -6,28 +6,15 @@ many images, so `decode` builds the tokens itself; for one image it computes wha
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from segment_anything.modeling import PromptEncoder
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
 from sama_core.model.labels import PAD
+from sama_core.model.mask_decoder import Decoded, MaskDecoder
 from sama_core.model.prompt_maps import PromptMaps
 from sama_core.model.prompt_mixer import PromptMixer
-
-
-class Decoded(NamedTuple):
-    """Output of the mask decoder.
-
-    Attributes:
-        logits: B×4×256×256 float; index 0 is the answer, 1-3 the alternatives for a single ambiguous click.
-        iou: B×4 float, the decoder's own estimate of each mask's IoU.
-    """
-
-    logits: torch.Tensor
-    iou: torch.Tensor
 
 
 class PromptableSam(nn.Module):
@@ -37,10 +24,18 @@ class PromptableSam(nn.Module):
         backbone: the image encoder.
         prompt_maps: also draws clicks and boxes into the dense prompt; None is SAM as published.
         mixer: convolutions over image and dense prompt ahead of the decoder; None is SAM as published.
+        mask_decoder: of the family; None is the one of SAM as published, new.
     """
 
+    #: Whether a picture is stretched to the whole square of the model input, or keeps its shape, with padding.
+    stretches = False
+
     def __init__(
-        self, backbone: Backbone, prompt_maps: PromptMaps | None = None, mixer: PromptMixer | None = None
+        self,
+        backbone: Backbone,
+        prompt_maps: PromptMaps | None = None,
+        mixer: PromptMixer | None = None,
+        mask_decoder: MaskDecoder | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -52,10 +47,7 @@ class PromptableSam(nn.Module):
             input_image_size=(backbone.input_size, backbone.input_size),
             mask_in_chans=16,
         )
-        self.mask_decoder = MaskDecoder(
-            transformer_dim=EMBED_DIM,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=EMBED_DIM, num_heads=8, mlp_dim=2048),
-        )
+        self.mask_decoder = mask_decoder or MaskDecoder()
 
     @property
     def input_size(self) -> int:
@@ -112,18 +104,27 @@ class PromptableSam(nn.Module):
         image = embedding + dense
         return image if self.mixer is None else self.mixer(image)
 
-    def decode(self, embedding: torch.Tensor, sparse: torch.Tensor, dense: torch.Tensor) -> Decoded:
-        """Decode one prompt for each image: B×256×64×64 embedding, B×N×256 sparse, B×256×64×64 dense."""
+    def dense_pe(self, grid: int = GRID) -> torch.Tensor:
+        """Positional encodings of the cells of a grid×grid map over the model input: 1×256×grid×grid."""
+        return self.prompt_encoder.pe_layer((grid, grid)).unsqueeze(0)
+
+    def decode(
+        self,
+        embedding: torch.Tensor,
+        sparse: torch.Tensor,
+        dense: torch.Tensor,
+        high_res: tuple[torch.Tensor, ...] = (),
+    ) -> Decoded:
+        """Decode one prompt for each image.
+
+        Args:
+            embedding, high_res: of the image's `Features`.
+            sparse: B×N×256, dense: B×256×64×64, as `embed_prompts` gives them.
+        """
         decoder = self.mask_decoder
-        batch, dim, height, width = embedding.shape
-        output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
-        tokens = torch.cat([output_tokens, sparse], dim=1)
-        position = self.prompt_encoder.get_dense_pe().expand(batch, -1, -1, -1)
-        hidden, source = decoder.transformer(self.condition(embedding, dense), position, tokens)
-        upscaled = decoder.output_upscaling(source.transpose(1, 2).reshape(batch, dim, height, width))
-        hyper = torch.stack(
-            [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
-            dim=1,
+        output_tokens = decoder.output_tokens().expand(len(embedding), -1, -1)
+        position = self.dense_pe().expand(len(embedding), -1, -1, -1)
+        hidden, image = decoder.transformer(
+            self.condition(embedding, dense), position, torch.cat([output_tokens, sparse], dim=1)
         )
-        logits = (hyper @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
-        return Decoded(logits, decoder.iou_prediction_head(hidden[:, 0]))
+        return decoder.answer(hidden, image, high_res)

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 from torch import nn
 
 from sama_core.images import LOW_RES
@@ -17,6 +16,7 @@ from sama_core.model.backbones.base import EMBED_DIM, GRID, Features
 from sama_core.model.guided_filter import guided_filter
 from sama_core.model.heads import DetailBranch, Head
 from sama_core.model.local_adapter import LocalAdapter
+from sama_core.model.mask_decoder import DECODER_LAYERS
 from sama_core.model.mvle import Mvle
 from sama_core.model.prompt_maps import draw
 from sama_core.model.sam import PromptableSam
@@ -26,8 +26,6 @@ from sama_core.model.views import QUADRANTS, quarter, stand_in, tile, to_maps, t
 Task = Literal["segmentation", "matting"]
 TASKS: tuple[Task, ...] = ("segmentation", "matting")
 
-#: IoU token and four mask tokens: SAM's own, ahead of all others.
-_SAM_TOKENS = 5
 #: Stock masks are sharpened before the guided filter spreads them along edges, and its result is steepened; chosen on
 #: photos with known alpha.
 _SHARPER, _STEEPER, _GUIDE_EPSILON = 3.0, 2.0, 1e-5
@@ -44,11 +42,13 @@ class ViewFeatures(NamedTuple):
         embedding: B×256×64×64, of the global view.
         local: B×4×256×64×64, of the local views.
         local_early: B×4×C×64×64, early features of the local views.
+        high_res: of the global view, as `Features.high_res`.
     """
 
     embedding: torch.Tensor
     local: torch.Tensor
     local_early: torch.Tensor
+    high_res: tuple[torch.Tensor, ...] = ()
 
 
 class SamaDecoded(NamedTuple):
@@ -56,7 +56,7 @@ class SamaDecoded(NamedTuple):
 
     Attributes:
         logits: B×1×R×R, of the task's head; R = 128·2^stages.
-        hidden: B×T×256 tokens after the decoder, SAM's five first.
+        hidden: B×T×256 tokens after the decoder, SAM's own first.
         image: B×4096×256 image tokens F'_out after the last adapter.
     """
 
@@ -84,7 +84,7 @@ class SamaModules(nn.Module):
         )
         self.adapters = nn.ModuleList(
             LocalAdapter(EMBED_DIM, c.local_dim, c.inner_dim, c.heads, c.adapter_ffn_dim, c.regional)
-            for _ in range(2 if c.adapter else 0)
+            for _ in range(DECODER_LAYERS if c.adapter else 0)
         )
         same = c.local_dim == EMBED_DIM
         self.place = nn.Identity() if same or not c.adapter else nn.Linear(EMBED_DIM, c.local_dim)
@@ -166,7 +166,7 @@ class Sama(nn.Module):
             for start in range(0, len(views), chunk):
                 group = views[start : start + chunk]
                 features = self.sam.encode(torch.cat(group).contiguous(memory_format=torch.channels_last))
-                encoded += [Features(*pair) for pair in zip(*(f.chunk(len(group)) for f in features), strict=True)]
+                encoded += features.split(len(group))
         return encoded
 
     def local_tokens(self, features: ViewFeatures) -> torch.Tensor | None:
@@ -232,20 +232,18 @@ class Sama(nn.Module):
                 start = torch.logit(guided)
                 detail = drawn if detail is None else torch.cat([F.interpolate(detail, size=side), drawn], dim=1)
         head = modules.heads[task]
-        logits = head(features, hidden[:, _SAM_TOKENS], prior, detail).float()
+        logits = head(features, hidden[:, self.sam.mask_decoder.num_output_tokens], prior, detail).float()
         if config.residual and start is not None:
             logits = logits + start
         return SamaDecoded(logits, hidden, image)
 
-    def sam_logits(self, decoded: SamaDecoded) -> torch.Tensor:
-        """What SAM's own mask tokens say after the adapters: B×4×256×256. An untrained SAMA gives stock SAM's masks."""
-        decoder = self.sam.mask_decoder
-        source = decoded.image.transpose(1, 2).unflatten(2, (GRID, GRID))
-        upscaled = decoder.output_upscaling(source)
-        hyper = torch.stack(
-            [mlp(decoded.hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
-        )
-        return (hyper @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+    def sam_logits(self, decoded: SamaDecoded, high_res: tuple[torch.Tensor, ...] = ()) -> torch.Tensor:
+        """What SAM's own mask tokens say after the adapters: B×4×256×256. An untrained SAMA gives stock SAM's masks.
+
+        Args:
+            high_res: of the picture's `Features`.
+        """
+        return self.sam.mask_decoder.masks(decoded.hidden, decoded.image, high_res)
 
     def _transform(
         self,
@@ -256,30 +254,26 @@ class Sama(nn.Module):
         dense: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Decoder layer 1, adapter 1, decoder layer 2, adapter 2, final attention (paper Fig. 1)."""
-        decoder, encoder = self.sam.mask_decoder, self.sam.prompt_encoder
-        transformer = decoder.transformer
-        assert isinstance(transformer, TwoWayTransformer)
+        sam, decoder = self.sam, self.sam.mask_decoder
         batch = len(embedding)
-        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, -1, -1)
+        own = decoder.output_tokens().expand(batch, -1, -1)
         token = self.sama.tokens[task].expand(batch, 1, -1)
         initial = torch.cat([own, token, sparse], dim=1)
-        image = self.sam.condition(embedding, dense).flatten(2).transpose(1, 2)
-        image_pe = encoder.get_dense_pe().flatten(2).transpose(1, 2)
+        image = sam.condition(embedding, dense).flatten(2).transpose(1, 2)
+        image_pe = sam.dense_pe().flatten(2).transpose(1, 2)
         local_pe = None
         if len(self.sama.adapters):
             assert local is not None
             # the local views' own places in the picture, on a grid of twice the resolution
-            places = to_tokens(quarter(encoder.pe_layer((2 * GRID, 2 * GRID)).unsqueeze(0)))
+            places = to_tokens(quarter(sam.dense_pe(2 * GRID)))
             local_pe = self.sama.place(places).expand(batch, -1, -1, -1)
-        guest = _SAM_TOKENS if self.config.isolated_token else None
+        guest = decoder.num_output_tokens if self.config.isolated_token else None
         tokens = initial
-        for number, layer in enumerate(transformer.layers):
-            assert isinstance(layer, TwoWayAttentionBlock)
-            tokens, image = _decoder_layer(layer, tokens, image, initial, image_pe, guest)
+        for number, layer in enumerate(decoder.decoder_layers):
+            tokens, image = layer(tokens, image, initial, image_pe, guest)
             if len(self.sama.adapters):
                 image, local = self.sama.adapters[number](image, local, image_pe.expand(batch, -1, -1), local_pe)
-        attended = transformer.final_attn_token_to_image(q=tokens + initial, k=image + image_pe, v=image)
-        return transformer.norm_final_attn(tokens + attended), image, local
+        return decoder.finish(tokens, image, initial, image_pe), image, local
 
 
 def follow_edges(logits: torch.Tensor, fine: torch.Tensor, radius: int) -> torch.Tensor:
@@ -303,46 +297,11 @@ def follow_edges(logits: torch.Tensor, fine: torch.Tensor, radius: int) -> torch
 def assemble(overview: Features, local: dict[int, Features]) -> ViewFeatures:
     """Gather the views of a picture; a quadrant that `local` lacks is seen through the global view."""
     if len(local) < QUADRANTS:
-        unseen = [stand_in(part) for part in overview]
-        local = {m: Features(*(part[:, m] for part in unseen)) for m in range(QUADRANTS)} | local
+        embedding, early = stand_in(overview.embedding), stand_in(overview.early)
+        local = {m: Features(embedding[:, m], early[:, m]) for m in range(QUADRANTS)} | local
     return ViewFeatures(
         overview.embedding,
         torch.stack([local[m].embedding for m in range(QUADRANTS)], dim=1),
         torch.stack([local[m].early for m in range(QUADRANTS)], dim=1),
+        overview.high_res,
     )
-
-
-def _decoder_layer(
-    layer: TwoWayAttentionBlock,
-    tokens: torch.Tensor,
-    image: torch.Tensor,
-    token_pe: torch.Tensor,
-    image_pe: torch.Tensor,
-    guest: int | None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run SAM's `TwoWayAttentionBlock`; the token at index `guest` sees all others and is seen by none."""
-    if guest is None:
-        return layer(queries=tokens, keys=image, query_pe=token_pe, key_pe=image_pe)
-    place = torch.arange(tokens.shape[1], device=tokens.device) != guest
-
-    def hosts(x: torch.Tensor) -> torch.Tensor:
-        return x[:, place]
-
-    def join(others: torch.Tensor, one: torch.Tensor) -> torch.Tensor:
-        return torch.cat([others[:, :guest], one, others[:, guest:]], dim=1)
-
-    one = slice(guest, guest + 1)
-    if layer.skip_first_layer_pe:
-        query, value = tokens, tokens
-    else:
-        query, value = tokens + token_pe, tokens
-    attended = join(
-        layer.self_attn(q=hosts(query), k=hosts(query), v=hosts(value)),
-        layer.self_attn(q=query[:, one], k=query, v=value),
-    )
-    # SAM's first layer replaces the tokens, the others add to them
-    tokens = layer.norm1(attended if layer.skip_first_layer_pe else tokens + attended)
-    tokens = layer.norm2(tokens + layer.cross_attn_token_to_image(q=tokens + token_pe, k=image + image_pe, v=image))
-    tokens = layer.norm3(tokens + layer.mlp(tokens))
-    seen = layer.cross_attn_image_to_token(q=image + image_pe, k=hosts(tokens) + hosts(token_pe), v=hosts(tokens))
-    return tokens, layer.norm4(image + seen)

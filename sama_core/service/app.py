@@ -19,6 +19,7 @@ from starlette.routing import Route
 from sama_core import __version__
 from sama_core.errors import InvalidImage, SamaError, UnknownImage
 from sama_core.image_id import image_id
+from sama_core.inference.request import part
 from sama_core.service import PROTOCOL, limits, wire
 from sama_core.service.draining import DrainBeforeRefusal
 from sama_core.service.image_store import ImageStore
@@ -92,6 +93,7 @@ class EngineApp:
                     "pid": os.getpid(),
                     "device": self._engines.device,
                     "models": self._engines.models,
+                    "installed": self._engines.installed(),
                     "stats": {
                         "encodes": self._engines.encodes,
                         "jobs": self._jobs.accepted,
@@ -160,12 +162,7 @@ class EngineApp:
         return JobStream(self._jobs, work)
 
     def _answer(self, verb: str, asked: wire.JobRequest, rgb: np.ndarray, prompt: Prompt, progress: Progress) -> Answer:
-        def encoding(fraction: float, text: str) -> None:
-            progress(fraction * ENCODE_SHARE, text)
-
-        def answering(fraction: float, text: str) -> None:
-            progress(ENCODE_SHARE + fraction * (1 - ENCODE_SHARE), text)
-
+        encoding, answering = part(progress, 0.0, ENCODE_SHARE), part(progress, ENCODE_SHARE, 1.0)
         engine = self._engines.get(asked.model, encoding)
         engine.set_image(rgb, progress=encoding, image_id=asked.image)
         if verb == "select":

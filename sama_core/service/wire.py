@@ -15,6 +15,7 @@ from sama_core.errors import InvalidImage, InvalidPrompt, SamaError
 from sama_core.image_limits import MAX_PIXELS, MAX_SIDE
 from sama_core.matte_methods import DEFAULT, METHODS, MatteMethod
 from sama_core.prompts import Prompt
+from sama_core.weights import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def parse_job(line: bytes) -> JobRequest:
     image = fields.get("image")
     if not isinstance(image, str) or not is_image_id(image):
         raise malformed("'image' must be the hex SHA-256 that names the picture.")
-    model = fields.get("model", "lite")
+    model = fields.get("model", registry.DEFAULT)
     if not isinstance(model, str):
         raise malformed("'model' must be a text.")
     points = tuple(_numbers(point, "points", 2) for point in _list(fields.get("points"), "points"))

@@ -26,6 +26,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     small.add_argument("--seconds", type=float, default=defaults.seconds, help="end by the clock instead of by steps")
     small.add_argument("--photos", type=int, default=defaults.photos, help="photos in a step")
     small.add_argument("--data-share", type=float, default=defaults.data_share, help="share of the photos to train on")
+    small.add_argument(
+        "--questions", type=int, default=defaults.questions, help="how many of the four each photo is asked in a step"
+    )
+    small.add_argument(
+        "--sets",
+        type=_weights,
+        metavar="SET[=WEIGHT],…",
+        help="sets to train on, and how often their photos are shown (default: all, once an epoch)",
+    )
+    small.add_argument(
+        "--frozen",
+        type=lambda text: tuple(text.split(",")),
+        default=defaults.frozen,
+        metavar="PREFIX,…",
+        help="parts of the ImageNet body that are not trained (default: its first layers)",
+    )
+    small.add_argument("--warmup", type=int, default=defaults.warmup, help="steps in which the rate rises")
+    small.add_argument("--checkpoint-every", type=int, default=defaults.checkpoint_every, help="steps")
+    small.add_argument(
+        "--check-photos",
+        type=int,
+        default=defaults.check_photos,
+        help="held-out photos to measure at every checkpoint, to keep the best weights (default: all, at the end)",
+    )
     small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     small.add_argument("--seed", type=int, default=defaults.seed)
     modules = what.add_parser(
@@ -56,25 +80,41 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _small_sam(args: argparse.Namespace) -> int:
+    from sama_core.evaluation.clicks import choose
     from sama_core.model.backbones.lite import LiteBackbone
-    from sama_core.training.datasets import find_entries
+    from sama_core.training.datasets import find_entries, weighted
     from sama_core.training.loop import CURVE, Trainer
-    from sama_core.training.photo_store import PhotoStore
+    from sama_core.training.photo_store import PhotoFiles, PhotoStore
 
     config = TrainConfig(
         steps=args.steps,
         seconds=args.seconds,
         photos=args.photos,
+        questions=args.questions,
+        frozen=args.frozen,
+        warmup=args.warmup,
+        checkpoint_every=args.checkpoint_every,
+        check_photos=args.check_photos,
         learning_rate=args.learning_rate,
         data_share=args.data_share,
         seed=args.seed,
     )
     size = LiteBackbone.input_size
-    train, held_out = (PhotoStore.load(find_entries(args.data, split), size) for split in ("train", "val"))
+    sets = tuple(args.sets) if args.sets else None
+    entries = weighted(find_entries(args.data, "train", sets), args.sets or {})
+    # a GPU draws faster than photos are read; a CPU would have to hold them in memory for nothing
+    train = PhotoFiles(entries, size) if args.device == "cpu" else PhotoStore.load(entries, size)
+    held_out_entries = find_entries(args.data, "val", sets)
     length = f"{config.seconds:.0f} s" if config.seconds else f"{config.steps} steps"
     print(f"{len(train)} photos, {length} of {config.photos} photos, log in {args.run}", flush=True)
     trainer = Trainer(train, config, args.run, args.device, args.start)
-    trainer.run()
+    # all held-out photos would take a CPU longer than the training
+    held_out = None
+    if config.check_photos:
+        of_sets = len({entry.set_name for entry in held_out_entries})
+        held_out = PhotoStore.load(choose(held_out_entries, -(-config.check_photos // of_sets)), size)
+    trainer.run(held_out)
+    held_out = held_out or PhotoStore.load(held_out_entries, size)
     curve = trainer.measure(held_out).mean(0)
     figures = ", ".join(f"{curve[count - 1]:.4f} after {count}" for count in CURVE)
     print(f"Step {trainer.step}; mean IoU on the grid, of {len(held_out)} held-out photos: {figures} clicks.")
@@ -85,13 +125,13 @@ def _modules(args: argparse.Namespace) -> int:
     absent = [name for name in ("cv2", "tensorboard") if find_spec(name) is None]
     if absent:
         raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
-    from sama_core.model import registry
     from sama_core.training import processes
     from sama_core.training.config_file import load_config
     from sama_core.training.sama_config import SamaTrainConfig
     from sama_core.training.sama_data import open_sources
     from sama_core.training.sama_export import export_run, start_from
     from sama_core.training.sama_loop import Provenance, SamaTrainer
+    from sama_core.weights import registry
 
     config = load_config(_recipe(args.config), SamaTrainConfig)
     with processes.joined(args.device) as device:
@@ -129,6 +169,18 @@ def _export(args: argparse.Namespace) -> int:
 
     print(f"{args.out}  {export_run(args.run, args.out)} steps")
     return 0
+
+
+def _weights(text: str) -> dict[str, float]:
+    """Read `NAME[=WEIGHT],…`."""
+    parts = (part.partition("=") for part in text.split(","))
+    try:
+        weights = {name: float(weight or 1) for name, _, weight in parts}
+    except ValueError:
+        weights = {}
+    if not weights or not all(name and 0 < weight <= 100 for name, weight in weights.items()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list like FIRST,SECOND=0.5 with weights from 0 to 100")
+    return weights
 
 
 def _recipe(name: str) -> Path:

@@ -13,18 +13,22 @@ class TrainConfig:
         steps: optimiser steps; the learning rate falls to zero over exactly so many (cosine after a linear warm-up).
         seconds: when not 0, the run is this long on the clock instead, whatever number of steps that makes; time that
             an earlier, interrupted sitting took counts.
-        photos: photos in a step; each is encoded once and asked about four times (`loop.ASKED`).
+        photos: photos in a step; each is encoded once and asked about `questions` times.
+        questions: of those of `loop.ASKED`; where they are fewer than all, each step draws its own.
         learning_rate: of decoder, prompt encoder, prompt maps, mixer and neck; the unfrozen part of the ImageNet body
             gets `body_rate` times it.
         frozen: prefixes of the body's parameters that stay at their ImageNet values.
         ema: decay of the averaged weights that are shipped and evaluated.
         click_weight: how much more pixels near a click count, where the click is right about them.
+        check_photos: held-out photos that the average is measured on at every checkpoint, to keep the best in
+            `best.safetensors`; 0 measures at the end only.
         data_share: share of the photos that are trained on, the same ones whenever asked (learning curves).
     """
 
     steps: int = 4000
     seconds: float = 0.0
     photos: int = 32
+    questions: int = 4
     learning_rate: float = 8e-4
     body_rate: float = 0.3
     weight_decay: float = 1e-3
@@ -37,6 +41,7 @@ class TrainConfig:
     click_weight: float = 4.0
     data_share: float = 1.0
     checkpoint_every: int = 200
+    check_photos: int = 0
     sample_every: int = 200
     seed: int = 1
 

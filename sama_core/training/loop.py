@@ -7,7 +7,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import cv2
 import numpy as np
@@ -17,15 +17,16 @@ from torch import nn
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
 from sama_core.model.labels import PAD
-from sama_core.model.registry import build
-from sama_core.model.sam import Decoded, PromptableSam
+from sama_core.model.mask_decoder import Decoded
+from sama_core.model.sam import PromptableSam
 from sama_core.training import robot
 from sama_core.training.config import TrainConfig
 from sama_core.training.datasets import VOID
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss
-from sama_core.training.photo_store import PhotoStore
+from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, Draw, Views, draw_views
+from sama_core.weights.registry import build
 
 
 class Question(NamedTuple):
@@ -46,8 +47,8 @@ class Question(NamedTuple):
 #: target may be two objects, which one click cannot mean.
 ASKED = (
     Question(("click",), (0, 0)),
-    Question(("click", "clicks", "clicks", "box", "box", "box", "region", "region"), (0, 0)),
-    Question(("click", "click", "clicks", "box", "region"), (1, 3)),
+    Question(("click", "clicks", "neighbour", "neighbour", "box", "box", "box", "region", "region"), (0, 0)),
+    Question(("click", "click", "clicks", "neighbour", "neighbour", "box", "region"), (1, 3)),
     Question(("click",), (2, 8)),
 )
 
@@ -60,7 +61,7 @@ class Trainer:
     """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors`.
 
     Args:
-        store: the photos, on the CPU.
+        store: the photos.
         config: the recipe.
         folder: of the run; a run found there is resumed.
         device: where photos and network go.
@@ -69,7 +70,7 @@ class Trainer:
 
     def __init__(
         self,
-        store: PhotoStore,
+        store: PhotoStore | PhotoFiles,
         config: TrainConfig,
         folder: Path,
         device: str = "cpu",
@@ -105,7 +106,7 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self.base_rates = [group["lr"] for group in groups]
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.best = 0, 0.0, -1.0
         self.store = store.to(self.device)
         order = torch.from_numpy(np.random.default_rng(0).permutation(len(store)))
         self.photos = order[: max(1, round(config.data_share * len(store)))]
@@ -118,6 +119,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema, self.step, self.elapsed = state["ema"], state["step"], state["elapsed"]
+        self.best = state["best"]
 
     def save(self) -> None:
         """Write `last.pt` whole or not at all."""
@@ -127,16 +129,24 @@ class Trainer:
             "ema": self.ema,
             "step": self.step,
             "elapsed": self.elapsed,
+            "best": self.best,
         }
         temporary = self.folder / "last.pt.tmp"
         torch.save(state, temporary)
         temporary.replace(self.folder / "last.pt")
 
-    def run(self) -> None:
-        """Train to the end; an interrupt loses at most `config.checkpoint_every` steps."""
+    def run(self, held_out: PhotoStore | None = None) -> None:
+        """Train to the end; an interrupt loses at most `config.checkpoint_every` steps.
+
+        Args:
+            held_out: photos to measure the average on at the start and at every checkpoint, with one to three clicks;
+                the best average so far is kept in `best.safetensors`.
+        """
         config = self.config
         began = time.monotonic() - self.elapsed
         with (self.folder / "log.jsonl").open("a") as log:
+            if held_out is not None and not self.step:
+                self._keep_best(held_out, log)
             while self._progress() < 1:
                 row = self._train_step(self._draw_photos())
                 self.elapsed = time.monotonic() - began
@@ -144,6 +154,8 @@ class Trainer:
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 if self.step % config.checkpoint_every == 0:
+                    if held_out is not None:
+                        self._keep_best(held_out, log)
                     self.save()
         self.save()
         self.export(self.folder / "ema.safetensors")
@@ -154,12 +166,20 @@ class Trainer:
 
         save_weights(self.ema, path, {"model": "lite", "steps": str(self.step)})
 
-    def measure(self, held_out: PhotoStore) -> torch.Tensor:
-        """IoU of the averaged network on other photos: N×10, after each of the robot's clicks."""
+    def _keep_best(self, held_out: PhotoStore, log: TextIO) -> None:
+        curve = self.measure(held_out, 3).mean(0)
+        log.write(json.dumps({"step": self.step, "held_out": [round(float(iou), 4) for iou in curve]}) + "\n")
+        log.flush()
+        if float(curve.mean()) > self.best:
+            self.best = float(curve.mean())
+            self.export(self.folder / "best.safetensors")
+
+    def measure(self, held_out: PhotoStore, clicks: int = CURVE[-1]) -> torch.Tensor:
+        """IoU of the averaged network on other photos: N×clicks, after each of the robot's clicks."""
         network = build("lite")
         network.load_state_dict(self.ema)
         network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return robot_curve(network, held_out.to(self.device), CURVE[-1])
+        return robot_curve(network, held_out.to(self.device), clicks, 4 if self.device.type == "cpu" else 64)
 
     def _progress(self) -> float:
         """Share of the run that is done, by the clock or by steps."""
@@ -193,18 +213,21 @@ class Trainer:
             group["lr"] = base * self._rate()
         generator = torch.Generator(self.device).manual_seed(1_000_003 * config.seed + self.step)
         with torch.no_grad():
-            views = draw_views(self.store, photos.to(self.device), len(ASKED), Augmentation(), generator)
+            taken = self.store.take(photos)
+            everything = torch.arange(len(taken), device=self.device)
+            views = draw_views(taken, everything, len(ASKED), Augmentation(), generator)
         x = self.model.standardise(views.pixels) * views.inside
         choices = np.random.default_rng((config.seed, 2, self.step))
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with _precision(self.device):
             embedding = self.model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
         row: dict[str, float] = {}
         self.optimizer.zero_grad(set_to_none=True)
         # question by question, so that the memory is one question's; the encoder's gradient is gathered and runs once
         gathered = embedding.detach().requires_grad_()
         pictures = []
-        for number, question in enumerate(ASKED):
-            loss, shown = self._ask(question, gathered, views, number, choices, Draw(generator), row)
+        asked = sorted(choices.permutation(len(ASKED))[: config.questions].tolist())
+        for number in asked:
+            loss, shown = self._ask(ASKED[number], gathered, views, number, choices, Draw(generator), row)
             loss.backward()
             pictures.append(shown)
         embedding.backward(gathered.grad)
@@ -213,7 +236,7 @@ class Trainer:
         self.step += 1
         self._average()
         if self.step % config.sample_every == 0:
-            write_picture(self.folder / "samples" / f"{self.step:06d}.jpg", views, pictures)
+            write_picture(self.folder / "samples" / f"{self.step:06d}.jpg", views, asked, pictures)
         return row
 
     def _ask(
@@ -230,12 +253,12 @@ class Trainer:
         config, size = self.config, self.model.input_size
         targets, valid = views.targets[:, number], views.valid[:, number]
         usable = views.usable[:, number].float()
-        truth, known = targets > 0.5, valid > 0
+        truth, known, others = targets > 0.5, valid > 0, views.others[:, number]
         kind = question.kinds[choices.integers(len(question.kinds))]
         rounds = int(choices.integers(question.rounds[0], question.rounds[1] + 1))
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with _precision(self.device):
             with torch.no_grad():
-                prompts = robot.first_prompts(kind, truth, known, size, draw, int(choices.integers(2, 7)))
+                prompts = robot.first_prompts(kind, truth, known, size, draw, int(choices.integers(2, 7)), others)
                 for _ in range(rounds):
                     answer = self._decode(embedding, prompts).logits[:, 0].float()
                     robot.correct(prompts, answer, truth, known, size, draw)
@@ -254,7 +277,7 @@ class Trainer:
         loss = loss + config.iou_weight * ((decoded.iou.float() - actual).square().mean(1) * share).sum()
         row[f"mask_{number}"] = round(mask.item(), 4)
         row[f"miou_{number}"] = round(float((actual[:, 0] * share).sum()), 4)
-        return loss / len(ASKED), (prompts, logits[:, 0].detach())
+        return loss / config.questions, (prompts, logits[:, 0].detach())
 
     def _decode(self, embedding: torch.Tensor, prompts: robot.Prompts) -> Decoded:
         return self.model.decode(embedding, *self.model.embed_prompts(*prompts.arguments()))
@@ -268,12 +291,17 @@ class Trainer:
         )
 
 
+def _precision(device: torch.device) -> torch.autocast:
+    """Half precision on a GPU. Most CPUs only imitate it, several times slower than float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
 def _shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 @torch.no_grad()
-def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int = 64) -> torch.Tensor:
+def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int) -> torch.Tensor:
     """IoU of each photo's largest object after 1 to `clicks` of the robot's clicks, on the decoder's grid: N×clicks.
 
     A quick look at a network while it is trained, in batches; `evaluation.clicks` measures the product.
@@ -291,7 +319,7 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
         fold = size // LOW_RES
         targets = nn.functional.avg_pool2d((store.labels[photos] == 1).float(), fold)
         valid = (nn.functional.avg_pool2d((store.labels[photos] != VOID).float(), fold) > 0.99).float()
-        with torch.autocast(device.type, torch.bfloat16):
+        with _precision(device):
             embedding = model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
             none = torch.full_like(targets, -1.0)
             prompts = robot.Prompts(
@@ -312,10 +340,12 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
     return torch.cat(curves).cpu()
 
 
-def write_picture(path: Path, views: Views, answers: list[tuple[robot.Prompts, torch.Tensor]]) -> None:
+def write_picture(
+    path: Path, views: Views, asked: list[int], answers: list[tuple[robot.Prompts, torch.Tensor]]
+) -> None:
     """Draw the first photos of a step, a row for each question: target green, answer yellow, clicks blue and red."""
     rows = []
-    for number, (prompts, logits) in enumerate(answers):
+    for number, (prompts, logits) in zip(asked, answers, strict=True):
         tiles = []
         for i in range(min(8, len(logits))):
             picture = views.pixels[i].permute(1, 2, 0).flip(-1).to(torch.uint8).cpu().numpy().copy()

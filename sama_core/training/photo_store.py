@@ -1,4 +1,4 @@
-"""All training photos and their objects as tensors, so that batches are drawn where the network is."""
+"""Training photos and their objects as tensors: all at once where the network is, or read as they are asked for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import numpy as np
 import torch
 
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry, load_objects, load_rgb
+from sama_core.training.datasets import VOID, Entry, load_rgb, load_targets
 
 #: More objects than this in one photo are left out, the smallest first.
 _MOST_OBJECTS = 40
+_NO_OBJECT = "No photo of the training split has an object. Check the masks."
+#: Pixels, labels, size and number of objects of one photo of a `PhotoStore`.
+_Photo = tuple[np.ndarray, np.ndarray, tuple[int, int], int]
 
 
 @dataclass
@@ -43,14 +46,8 @@ class PhotoStore:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             read = [each for each in pool.map(lambda entry: _read(entry, size), entries) if each is not None]
         if not read:
-            raise DatasetError("No photo of the training split has an object. Check the masks.")
-        pixels, labels, sizes, counts = zip(*read, strict=True)
-        return cls(
-            torch.from_numpy(np.stack(pixels)),
-            torch.from_numpy(np.stack(labels)),
-            torch.tensor(sizes, dtype=torch.int64),
-            torch.tensor(counts, dtype=torch.int64),
-        )
+            raise DatasetError(_NO_OBJECT)
+        return _stacked(read)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -64,9 +61,60 @@ class PhotoStore:
         """Copy to a device."""
         return PhotoStore(*(part.to(device) for part in (self.pixels, self.labels, self.sizes, self.counts)))
 
+    def take(self, photos: torch.Tensor) -> PhotoStore:
+        """The photos of these int64 numbers, in this order."""
+        photos = photos.to(self.pixels.device)
+        return PhotoStore(self.pixels[photos], self.labels[photos], self.sizes[photos], self.counts[photos])
 
-def _read(entry: Entry, size: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int], int] | None:
-    objects = sorted(load_objects(entry), key=lambda pair: -int(pair[0].sum()))[:_MOST_OBJECTS]
+
+class PhotoFiles:
+    """Photos that are read when they are taken, for machines whose memory does not hold them all.
+
+    Reading one takes a small part of the time that a CPU needs to learn from it.
+    """
+
+    def __init__(self, entries: list[Entry], size: int) -> None:
+        self.entries, self.size, self._device = entries, size, torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def to(self, device: torch.device) -> PhotoFiles:
+        """Where photos go that are taken."""
+        files = PhotoFiles(self.entries, self.size)
+        files._device = device
+        return files
+
+    def take(self, photos: torch.Tensor) -> PhotoStore:
+        """Read the photos of these int64 numbers; for one without a usable object, the next one that has any.
+
+        Raises:
+            DatasetError: no photo has an object.
+        """
+        read = []
+        for number in photos.tolist():
+            for entry in (*self.entries[number:], *self.entries[:number]):
+                one = _read(entry, self.size)
+                if one is not None:
+                    read.append(one)
+                    break
+            else:
+                raise DatasetError(_NO_OBJECT)
+        return _stacked(read).to(self._device)
+
+
+def _stacked(read: list[_Photo]) -> PhotoStore:
+    pixels, labels, sizes, counts = zip(*read, strict=True)
+    return PhotoStore(
+        torch.from_numpy(np.stack(pixels)),
+        torch.from_numpy(np.stack(labels)),
+        torch.tensor(sizes, dtype=torch.int64),
+        torch.tensor(counts, dtype=torch.int64),
+    )
+
+
+def _read(entry: Entry, size: int) -> _Photo | None:
+    objects = sorted(load_targets(entry), key=lambda pair: -int(pair[0].sum()))[:_MOST_OBJECTS]
     rgb = load_rgb(entry.image)
     scale = size / max(rgb.shape[:2])
     height, width = (max(1, round(side * scale)) for side in rgb.shape[:2])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -17,9 +19,11 @@ from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCL
 from sama_core.prompts import REGION_LOGIT
 from sama_core.training.views_of_photos import Draw
 
-Kind = Literal["click", "clicks", "box", "region"]
+Kind = Literal["click", "clicks", "neighbour", "box", "region"]
 #: Distances are exact up to so many cells; deeper inside an object one place is as good as another.
 _FAR = 64
+#: Share of the first clicks that lie anywhere on the object, its very edge included, as some of real users' do.
+_ANYWHERE = 0.3
 
 
 @dataclass
@@ -43,11 +47,18 @@ class Prompts:
 
 def distance(masks: torch.Tensor) -> torch.Tensor:
     """Euclidean distance of each pixel of B×H×W bool masks to the mask's outside, at most 64; the picture's border
-    counts as outside.
+    counts as outside."""
+    if masks.device.type == "cpu":
+        depths = [
+            cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+            for mask in masks.numpy()
+        ]
+        return torch.from_numpy(np.stack(depths)).clamp_(max=_FAR)
+    return _distance_by_rows(masks)
 
-    First along rows, then the lower envelope over columns (Felzenszwalb & Huttenlocher 2012, by brute force: it is
-    short and runs on a GPU).
-    """
+
+def _distance_by_rows(masks: torch.Tensor) -> torch.Tensor:
+    """Along rows, then the lower envelope over columns (Felzenszwalb & Huttenlocher 2012, by brute force)."""
     padded = F.pad(masks, (1, 1, 1, 1))
     columns = torch.arange(padded.shape[-1], device=masks.device)
     outside = torch.where(padded, -_FAR, columns)
@@ -64,14 +75,22 @@ def distance(masks: torch.Tensor) -> torch.Tensor:
 
 
 def first_prompts(
-    kind: Kind, targets: torch.Tensor, valid: torch.Tensor, size: int, draw: Draw, clicks: int = 1
+    kind: Kind,
+    targets: torch.Tensor,
+    valid: torch.Tensor,
+    size: int,
+    draw: Draw,
+    clicks: int = 1,
+    others: torch.Tensor | None = None,
 ) -> Prompts:
     """Draw a first prompt of one kind on each of B×256×256 bool targets.
 
     Args:
-        kind: a click; `clicks` clicks, some of them beside the object; a box jittered by up to 15 %; or a rough region,
-            with its box or without.
+        kind: a click; `clicks` clicks, some of them beside the object; a click on the object and an exclude click on
+            another one, or beside it where there is none; a box jittered by up to 15 %; or a rough region, with its
+            box or without.
         size: side of the model input.
+        others: B×256×256 bool, other things, which two in five of the exclude clicks take.
     """
     batch, scale = len(targets), size / LOW_RES
     empty = torch.zeros(batch, 1, LOW_RES, LOW_RES, device=targets.device)
@@ -82,15 +101,20 @@ def first_prompts(
         empty,
         without,
     )
-    if kind in ("click", "clicks"):
+    if kind in ("click", "clicks", "neighbour"):
         depth = distance(targets)
         peak = depth.amax((1, 2), keepdim=True)
         beside = ~_grown(targets, 2) & valid
         near = beside & _grown(targets, 20)
-        for number in range(1 if kind == "click" else clicks):
-            inner = depth >= draw.uniform(batch, 1, 1, low=0.15, high=0.95) * peak
-            include = draw.happens(batch, 1.0 if number == 0 else 0.6)
+        others = torch.zeros_like(targets) if others is None else others & ~targets & valid
+        crowded = others.flatten(1).any(1)
+        for number in range({"click": 1, "neighbour": 2}.get(kind, clicks)):
+            deep = ~draw.happens(batch, _ANYWHERE).view(-1, 1, 1)
+            inner = depth >= draw.uniform(batch, 1, 1, low=0.15, high=0.95) * peak * deep
+            include = draw.happens(batch, 1.0 if number == 0 else 0.0 if kind == "neighbour" else 0.6)
             outer = torch.where(draw.happens(batch, 0.6).view(-1, 1, 1), near, beside)
+            taken = crowded & draw.happens(batch, 1.0 if kind == "neighbour" else 0.4)
+            outer = torch.where(taken.view(-1, 1, 1), others, outer)
             x, y, found = draw.pixel(torch.where(include.view(-1, 1, 1), inner & targets, outer))
             label = torch.where(include, INCLUDE, EXCLUDE)
             _add_click(prompts, x, y, torch.where(found, label, PAD), scale)
@@ -140,7 +164,7 @@ def correct(
         place = depth.flatten(1).argmax(1)
         x, y = place % LOW_RES, place // LOW_RES
     else:
-        x, y, _ = draw.pixel((depth >= draw.uniform(len(depth), 1, 1, low=0.3, high=1.0) * peak) & (depth > 0))
+        x, y, _ = draw.pixel((depth >= draw.uniform(len(depth), 1, 1, low=0.1, high=1.0) * peak) & (depth > 0))
     found = peak.flatten() > 0
     _add_click(prompts, x, y, torch.where(found, torch.where(include, INCLUDE, EXCLUDE), PAD), size / LOW_RES)
     prompts.logits = logits.unsqueeze(1).float()

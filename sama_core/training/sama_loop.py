@@ -301,11 +301,12 @@ class SamaTrainer:
             features = model.encode(x, fine, chunk=config.encoder_chunk)
             with torch.no_grad():
                 for _ in range(rounds):
-                    stock = sam.decode(features.embedding, *sam.embed_prompts(*self._tensors(prompts))).logits[:, 0]
+                    sparse, dense = sam.embed_prompts(*self._tensors(prompts))
+                    stock = sam.decode(features.embedding, sparse, dense, features.high_res).logits[:, 0]
                     correct(prompts, stock.float().cpu().numpy(), truth, known, sam.input_size, rng)
                 points, labels, masks, has_mask = self._tensors(prompts)
                 sparse, dense = sam.embed_prompts(points, labels, masks, has_mask)
-                stock = sam.decode(features.embedding, sparse, dense).logits[:, :1]
+                stock = sam.decode(features.embedding, sparse, dense, features.high_res).logits[:, :1]
             local = model.local_tokens(features)
             decoded = model.decode(task, features.embedding, local, sparse, dense, stock, points, labels, fine)
         target = torch.from_numpy(np.stack([s.target for s in samples])).to(self.device).float().unsqueeze(1) / 255

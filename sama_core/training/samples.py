@@ -23,7 +23,7 @@ from sama_core.training.compositing import (
     object_window,
     sharpen,
 )
-from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, recolour
+from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, load_targets, recolour
 
 #: Kinds of matting sample and how often each is taken:
 #:   in_place        a photo and its pseudo-alpha;
@@ -115,7 +115,7 @@ class SegmentationSource:
         """
         for _ in range(_TRIES):
             entry = self._entries[rng.integers(len(self._entries))]
-            objects = load_objects(entry)
+            objects = load_targets(entry)
             if objects:
                 mask, valid = objects[rng.integers(len(objects))]
                 made = cut_object(load_rgb(entry.image), mask, valid, self._fine, self._target, rng)
@@ -180,7 +180,7 @@ class MattingSource:
     def _annotated_sample(self, rng: np.random.Generator) -> ViewSample | None:
         """A photo as it is, for what no drawn alpha teaches: which parts of a real picture belong to a thing."""
         entry = self._entries[rng.integers(len(self._entries))]
-        objects = load_objects(entry)
+        objects = load_targets(entry)
         if not objects:
             return None
         mask, valid = objects[rng.integers(len(objects))]

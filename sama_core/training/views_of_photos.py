@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from sama_core.images import LOW_RES
 from sama_core.training.datasets import VOID
+from sama_core.training.drawn_shapes import draw_shape
 from sama_core.training.photo_store import PhotoStore
 
 #: A target covers at least this share of the frame, and an object this share of its own area in the photo.
@@ -25,6 +27,9 @@ class Augmentation:
         zoom: range of the zoom, drawn log-uniformly; a zoomed view is cropped around a point of an object.
         turn: turned, by a normal angle of `turn_degrees`.
         paste: another photo's object pasted over it.
+        repeat: its first target shown a second time, mirrored or not, next to itself, behind or in front: like beside
+            like, of which one is meant.
+        shapes: a drawn lattice, wheel, twig or the like put over it, textured by another photo.
         mosaic: at half its size beside three other photos.
         union: of the last target with another object of its photo.
     """
@@ -34,6 +39,8 @@ class Augmentation:
     turn: float = 0.25
     turn_degrees: float = 8.0
     paste: float = 0.25
+    repeat: float = 0.2
+    shapes: float = 0.12
     mosaic: float = 0.1
     union: float = 0.25
 
@@ -48,6 +55,7 @@ class Views:
         targets: B×P×256×256 float32, coverage 0..1.
         valid: B×P×256×256 float32, 0 where the target is unknown or padding.
         usable: B×P bool, whether there is enough of the target.
+        others: B×P×256×256 bool, other things that are known to be none of the target.
     """
 
     pixels: torch.Tensor
@@ -55,6 +63,7 @@ class Views:
     targets: torch.Tensor
     valid: torch.Tensor
     usable: torch.Tensor
+    others: torch.Tensor
 
 
 class Draw:
@@ -105,9 +114,11 @@ def draw_views(
     )
     masks = (labels.unsqueeze(1) == numbers.view(batch, -1, 1, 1).to(labels.dtype)).float()
     full = masks.sum((2, 3)) * scale.view(-1, 1) ** 2
-    void = (labels == VOID).float().unsqueeze(1)
-    sampled = F.grid_sample(torch.cat([masks, void], 1), grid, mode="bilinear", align_corners=False)
-    masks, void = sampled[:, :prompts] * inside, sampled[:, prompts:]
+    void = (labels == VOID).unsqueeze(1)
+    objects = (labels > 0).unsqueeze(1) & ~void
+    maps = torch.cat([masks, objects.float(), void.float()], 1)
+    sampled = F.grid_sample(maps, grid, mode="bilinear", align_corners=False)
+    masks, things, void = sampled[:, :prompts] * inside, sampled[:, prompts:-1] * inside, sampled[:, -1:]
     unseen = masks.sum((2, 3)) < _MIN_SEEN * full
     masks = torch.where(unseen.view(batch, -1, 1, 1), masks[:, :1], masks)
     if prompts > 1:
@@ -115,12 +126,44 @@ def draw_views(
         joined = torch.maximum(masks[:, -1], masks[:, 0])
         masks[:, -1] = torch.where(both.view(-1, 1, 1), joined, masks[:, -1])
     known = ((void < 0.01).float() * inside).expand(-1, prompts, -1, -1)
-    pixels, masks, known = _paste(pixels, masks, known, inside, augmentation, draw)
-    pixels, inside, masks, known = _mosaic(pixels, inside, masks, known, augmentation, draw)
+    scene = _Scene(pixels, inside, masks, known, things)
+    _repeat(scene, augmentation, draw)
+    _paste(scene, augmentation, draw)
+    _put_shapes(scene, augmentation, draw)
+    _mosaic(scene, augmentation, draw)
+    pixels, inside, masks, known = scene.pixels, scene.inside, scene.masks, scene.known
     targets = F.avg_pool2d(masks, size // LOW_RES)
     valid = (F.avg_pool2d(known, size // LOW_RES) > 0.99).float()
     usable = ((targets > 0.5) & (valid > 0)).float().mean((2, 3)) > _MIN_SHARE
-    return Views(_recolour(pixels, draw), inside, targets, valid, usable)
+    others = (F.avg_pool2d(scene.things, size // LOW_RES) > 0.5) & (targets < 0.01) & (valid > 0)
+    return Views(_recolour(pixels, draw), inside, targets, valid, usable, others)
+
+
+@dataclass
+class _Scene:
+    """Views in the making, at S×S: pictures, frames, targets, where they are known, and all things marked or put in."""
+
+    pixels: torch.Tensor
+    inside: torch.Tensor
+    masks: torch.Tensor
+    known: torch.Tensor
+    things: torch.Tensor
+
+    def cover(self, over: torch.Tensor, pixels: torch.Tensor, draw: Draw, share: float) -> None:
+        """Put things (B×1×S×S coverage, B×3×S×S colours) over all else. They become the target of those that they
+        leave too little of, and of a share of the others."""
+        batch, prompts = self.masks.shape[:2]
+        soft = torch.minimum(F.avg_pool2d(over, 3, stride=1, padding=1), over)
+        self.pixels = soft * pixels + (1 - soft) * self.pixels
+        left = self.masks * (1 - over)
+        area = self.masks.sum((2, 3)).clamp(min=1)
+        put = over.flatten(1).any(1).unsqueeze(1)
+        swap = put & ((left.sum((2, 3)) < 0.4 * area) | (draw.uniform(batch, prompts) < share))
+        swap = swap.view(batch, prompts, 1, 1)
+        self.masks = torch.where(swap, over.expand_as(left), left)
+        known = torch.maximum(self.known, (over > 0.5).float())
+        self.known = torch.where(swap, self.inside.expand_as(known), known)
+        self.things = torch.maximum(self.things, over)
 
 
 def _frame(
@@ -163,60 +206,80 @@ def _frame(
     return grid, inside, scale
 
 
-def _paste(
-    pixels: torch.Tensor,
-    masks: torch.Tensor,
-    known: torch.Tensor,
-    inside: torch.Tensor,
-    augmentation: Augmentation,
-    draw: Draw,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _paste(scene: _Scene, augmentation: Augmentation, draw: Draw) -> None:
     """Put the next view's first object over some of the views: clutter, occlusion, and another thing to click."""
-    batch, prompts = masks.shape[:2]
-    over = masks[:, :1].roll(1, 0) * inside
-    fits = (over.mean((1, 2, 3)) < 0.45) & (over.mean((1, 2, 3)) > 2 * _MIN_SHARE)
-    over = over * (draw.happens(batch, augmentation.paste) & fits).view(-1, 1, 1, 1)
-    soft = torch.minimum(F.avg_pool2d(over, 3, stride=1, padding=1), over)
-    pixels = soft * pixels.roll(1, 0) + (1 - soft) * pixels
-    left = masks * (1 - over)
-    area = masks.sum((2, 3)).clamp(min=1)
-    pasted = over.flatten(1).any(1).unsqueeze(1)
-    swap = pasted & ((left.sum((2, 3)) < 0.4 * area) | (draw.uniform(batch, prompts) < 0.35))
-    masks = torch.where(swap.view(batch, prompts, 1, 1), over.expand_as(left), left)
-    known = torch.where(
-        swap.view(batch, prompts, 1, 1), inside.expand_as(known), torch.maximum(known, (over > 0.5).float())
-    )
-    return pixels, masks, known
+    over = scene.masks[:, :1].roll(1, 0) * scene.inside
+    share = over.mean((1, 2, 3))
+    chosen = draw.happens(len(over), augmentation.paste) & (share < 0.45) & (share > 2 * _MIN_SHARE)
+    scene.cover(over * chosen.view(-1, 1, 1, 1), scene.pixels.roll(1, 0), draw, 0.35)
 
 
-def _mosaic(
-    pixels: torch.Tensor,
-    inside: torch.Tensor,
-    masks: torch.Tensor,
-    known: torch.Tensor,
-    augmentation: Augmentation,
-    draw: Draw,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def _repeat(scene: _Scene, augmentation: Augmentation, draw: Draw) -> None:
+    """Show the first target of some of the views twice."""
+    first = scene.masks[:, :1]
+    batch, size = len(first), first.shape[-1]
+    area = first.sum((1, 2, 3))
+    fits = (area < 0.3 * size**2) & (area > 2 * _MIN_SHARE * size**2)
+    chosen = draw.happens(batch, augmentation.repeat) & fits
+    places = torch.arange(size, device=draw.device).float()
+    weights = first[:, 0] / area.clamp(min=1).view(-1, 1, 1)
+    middle = torch.stack([(weights.sum(1) * places).sum(1), (weights.sum(2) * places).sum(1)], 1)
+    seen = torch.stack([(first[:, 0] > 0.5).any(axis).sum(1) for axis in (1, 2)], 1)
+    angle = draw.uniform(batch, high=2 * math.pi)
+    away = torch.stack([angle.cos(), angle.sin()], 1) * seen * draw.uniform(batch, 1, low=0.5, high=1.0)
+    zoom = draw.uniform(batch, low=0.8, high=1.2).view(-1, 1, 1)
+    mirror = torch.where(draw.happens(batch, 0.5), -1.0, 1.0).view(-1, 1, 1)
+    x, y = (middle[:, axis].view(-1, 1, 1) for axis in (0, 1))
+    across, down = (away[:, axis].view(-1, 1, 1) for axis in (0, 1))
+    source_x = x + mirror * (places.view(1, 1, -1) - x - across) / zoom
+    source_y = y + (places.view(1, -1, 1) - y - down) / zoom
+    grid = torch.stack(torch.broadcast_tensors(source_x, source_y), -1) * (2 / size) + (1 / size - 1)
+    sampled = F.grid_sample(torch.cat([first, scene.pixels], 1), grid, mode="bilinear", align_corners=False)
+    over = sampled[:, :1] * scene.inside
+    behind = draw.happens(batch, 0.5).view(-1, 1, 1, 1)
+    over = torch.where(behind, over * (1 - first), over)
+    chosen &= over.sum((1, 2, 3)) > 0.35 * area
+    pixels = sampled[:, 1:] * draw.uniform(batch, 3, 1, 1, low=0.85, high=1.15)
+    scene.cover(over * chosen.view(-1, 1, 1, 1), pixels.clamp(0, 255), draw, 0.35)
+
+
+def _put_shapes(scene: _Scene, augmentation: Augmentation, draw: Draw) -> None:
+    """Put drawn shapes over some of the views, lit evenly and textured by the view before the last."""
+    batch, size = len(scene.masks), scene.masks.shape[-1]
+    chosen = draw.happens(batch, augmentation.shapes)
+    seeds = (draw.uniform(batch) * 2**31).long().tolist()
+    over = torch.zeros_like(scene.inside)
+    for number in torch.nonzero(chosen).flatten().tolist():
+        over[number, 0] = torch.from_numpy(draw_shape(size, np.random.default_rng(seeds[number])))
+    over = over * scene.inside
+    colour = draw.uniform(batch, 3, 1, 1, high=255.0)
+    texture = draw.uniform(batch, 1, 1, 1, high=0.8)
+    scene.cover(over, texture * scene.pixels.roll(2, 0) + (1 - texture) * colour, draw, 0.6)
+
+
+def _mosaic(scene: _Scene, augmentation: Augmentation, draw: Draw) -> None:
     """Show some of the views at half their size beside three others: small objects among other things."""
-    chosen = torch.nonzero(draw.happens(len(pixels), augmentation.mosaic)).flatten()
+    chosen = torch.nonzero(draw.happens(len(scene.pixels), augmentation.mosaic)).flatten()
     if not len(chosen):
-        return pixels, inside, masks, known
-    half = pixels.shape[-1] // 2
-    small, framed, targets, certain = (F.avg_pool2d(x, 2) for x in (pixels, inside, masks, known))
-    pixels, inside, masks, known = pixels.clone(), inside.clone(), masks.clone(), known.clone()
+        return
+    half = scene.pixels.shape[-1] // 2
+    pixels, inside, masks, known, things = (
+        F.avg_pool2d(x, 2) for x in (scene.pixels, scene.inside, scene.masks, scene.known, scene.things)
+    )
     own = int(draw.uniform(1) * 4)
-    masks[chosen], known[chosen], inside[chosen] = 0, 0, 0
+    scene.masks[chosen] = 0
     for place in range(4):
         rows = slice(place // 2 * half, (place // 2 + 1) * half)
         columns = slice(place % 2 * half, (place % 2 + 1) * half)
-        source = (chosen + (place - own)) % len(small)
-        pixels[chosen, :, rows, columns] = small[source]
-        inside[chosen, :, rows, columns] = framed[source].round()
-        known[chosen, :, rows, columns] = framed[source].round().expand(-1, known.shape[1], -1, -1)
+        source = (chosen + (place - own)) % len(pixels)
+        framed = inside[source].round()
+        scene.pixels[chosen, :, rows, columns] = pixels[source]
+        scene.inside[chosen, :, rows, columns] = framed
+        scene.things[chosen, :, rows, columns] = things[source]
+        scene.known[chosen, :, rows, columns] = framed.expand(-1, known.shape[1], -1, -1)
         if place == own:
-            masks[chosen, :, rows, columns] = targets[chosen]
-            known[chosen, :, rows, columns] = (certain[chosen] > 0.99).float()
-    return pixels, inside, masks, known
+            scene.masks[chosen, :, rows, columns] = masks[chosen]
+            scene.known[chosen, :, rows, columns] = (known[chosen] > 0.99).float()
 
 
 def _recolour(pixels: torch.Tensor, draw: Draw) -> torch.Tensor:

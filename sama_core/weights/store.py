@@ -13,7 +13,6 @@ from pathlib import Path
 
 from sama_core import paths
 from sama_core.errors import WeightsError
-from sama_core.model.registry import MODELS, ModelInfo
 from sama_core.weights.checksum import file_sha256
 from sama_core.weights.download import (
     DownloadError,
@@ -29,6 +28,7 @@ from sama_core.weights.download import (
     require_space,
     size_text,
 )
+from sama_core.weights.registry import MODELS, ModelInfo
 
 _BLOCK = 1 << 20
 
@@ -136,7 +136,7 @@ def remove(model: ModelInfo) -> int:
         WeightsError: the weights come with the package.
         DownloadError: they cannot be removed.
     """
-    if model.bundled:
+    if not model.optional:
         raise WeightsError(f"The weights of {model.name} come with SAMA and stay. Remove another model.")
     target = model.weights
     if not target.parent.is_dir():
@@ -152,7 +152,7 @@ def remove(model: ModelInfo) -> int:
 
 
 def _make_folder(model: ModelInfo) -> None:
-    if model.bundled:
+    if not model.optional:
         raise WeightsError(f"The weights of {model.name} come with SAMA. {model.remedy}")
     folder = model.weights.parent
     try:
@@ -200,7 +200,7 @@ def _require(model: ModelInfo, source: Path, sha256: str) -> None:
 
 def _another_model(size: int = 0, sha256: str = "") -> str:
     for other in MODELS.values():
-        if not other.bundled and (other.size == size or other.sha256 == sha256):
+        if other.optional and (other.size == size or other.sha256 == sha256):
             return f"is the file of another model, {other.name}. Use: sama weights take {other.name} FILE"
     return ""
 

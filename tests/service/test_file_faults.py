@@ -11,7 +11,7 @@ import torch
 from small_disk import SmallDisk
 from user_desk import Desk
 
-from sama_core.model.registry import MODELS
+from sama_core.weights.registry import MODELS
 
 SIZE = (60, 40)
 

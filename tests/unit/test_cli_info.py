@@ -10,9 +10,9 @@ import torch
 from sama_core import paths
 from sama_core.cli import main
 from sama_core.errors import WeightsError
-from sama_core.model import registry
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
+from sama_core.weights import registry
 from sama_core.weights.adapter import save_adapter
 
 
@@ -83,12 +83,18 @@ def test_every_model_says_where_its_weights_come_from(home):
     for model in registry.MODELS.values():
         assert re.fullmatch(r"[0-9a-f]{64}", model.sha256)
         assert model.licence == "Apache-2.0"
-        if model.bundled:
+        if not model.optional:
             assert model.size == model.weights.stat().st_size
         else:
             assert model.urls[0] == f"https://dl.fbaipublicfiles.com/segment_anything/{model.file}"
             assert all(url.startswith("https://") and url.endswith(f"/{model.file}") for url in model.urls)
             assert model.weights.parent == model.adapter.parent == home / "weights"
+
+
+def test_every_model_has_the_early_features_that_its_entry_says():
+    for model in registry.MODELS.values():
+        with torch.device("meta"):
+            assert model.build().backbone.early_channels == model.early_channels, model.name
 
 
 @pytest.mark.parametrize("model", ["vit_b", "vit_l", "vit_h"])

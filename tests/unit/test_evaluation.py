@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from sama_core.cli import main
-from sama_core.evaluation import clicks
+from sama_core.evaluation import anywhere, clicks
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import GrabCut
 from sama_core.training.datasets import Entry
@@ -72,7 +72,7 @@ def entry(tmp_path):
     truth = square(40, 40, 40)
     Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "mask.png")
     Image.fromarray(np.where(truth[..., None], 220, 30).repeat(3, 2).astype(np.uint8)).save(tmp_path / "photo.png")
-    return Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", False)
+    return Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", "binary")
 
 
 def test_the_protocol_clicks_until_it_is_right(entry, tmp_path):
@@ -103,6 +103,57 @@ def test_a_run_resumes_and_the_table_compares_the_same_photos(entry, tmp_path):
     assert "| other | 0.250 | 0.500 |" in text
 
 
+def test_a_person_clicks_anywhere_in_the_region_that_is_most_wrong():
+    truth = square(40, 40, 40)
+    answer = square(40, 70, 10) | square(0, 0, 8)  # the largest part of the object is missed, a corner is too much
+    known = np.ones_like(truth)
+    rng = np.random.default_rng(0)
+    clicks = [anywhere.next_click(truth, answer, known, rng) for _ in range(200)]
+    xs, ys = (np.array([click[axis] for click in clicks if click]) for axis in (0, 1))
+    assert len(xs) == 200
+    assert all(click[2] == 1 for click in clicks if click)
+    wrong = truth & ~answer
+    assert wrong[ys.astype(int), xs.astype(int)].all()
+    depth = np.minimum.reduce([xs - 40, 80 - xs, ys - 40, 80 - ys])
+    assert depth.min() < 4, "also near its edge"
+    assert depth.min() > 1, "but not on it"
+    assert anywhere.next_click(truth, truth, known, rng) is None
+    thin = np.zeros_like(truth)
+    thin[50, 20:60] = True
+    assert anywhere.next_click(thin, np.zeros_like(thin), known, rng) is not None, "a line has no inner pixels"
+    too_much = anywhere.next_click(truth, truth | square(0, 0, 8), known, rng)
+    assert too_much is not None
+    assert too_much[2] == 0
+
+
+def test_clicks_anywhere_take_some_objects_of_each_photo_the_same_ones_every_time(tmp_path):
+    numbers = np.zeros((100, 100), np.uint8)
+    for number in range(5):
+        numbers[20 * number : 20 * number + 15, 40:80] = number + 1
+    Image.fromarray(numbers).save(tmp_path / "mask.png")
+    Image.fromarray(np.zeros((100, 100, 3), np.uint8)).save(tmp_path / "photo.png")
+    entry = Entry("made", "one", tmp_path / "photo.png", tmp_path / "mask.png", "instances")
+    learner = Learner(numbers == 2)
+    log = tmp_path / "rows.jsonl"
+    assert list(anywhere.run_all(learner, [entry], log)) == [(1, 1)]
+    asked = list(learner.asked)
+    rows = clicks.read_log(log)
+    assert len(rows) == len({row["object"] for row in rows}) == 3
+    assert all(len(row["curve"]) == len(row["boundary"]) == 3 for row in rows)
+    for row in rows:
+        if row["object"] == 1:
+            assert row["curve"] == [0.25, 0.5, 0.75]
+        else:
+            assert row["curve"][0] == 0
+    list(anywhere.run_all(learner, [entry], log))
+    assert learner.asked == asked, "a run goes on where it stopped"
+    list(anywhere.run_all(learner, [entry], tmp_path / "again.jsonl"))
+    assert learner.asked == asked * 2
+    half = [{**row, "curve": [0.5] * 3} for row in rows[:2]]
+    text = anywhere.table({"learner": rows, "half": half})
+    assert "| all objects (2) | half | 0.500 | 0.500 |" in text
+
+
 def test_grabcut_cuts_a_plain_square_out():
     truth = square(40, 40, 40)
     rgb = np.where(truth[..., None], np.array([220, 60, 40]), np.array([20, 90, 60])).astype(np.uint8)
@@ -116,7 +167,7 @@ def test_grabcut_cuts_a_plain_square_out():
 
 def test_photos_are_spread_evenly_and_sets_take_turns():
     def entries(set_name, count):
-        return [Entry(set_name, f"{i:02}", Path(), Path(), False) for i in range(count)]
+        return [Entry(set_name, f"{i:02}", Path(), Path(), "binary") for i in range(count)]
 
     chosen = clicks.choose([*entries("a", 9), *entries("b", 2)], 3)
     assert [(entry.set_name, entry.name) for entry in chosen] == [

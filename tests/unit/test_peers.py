@@ -112,7 +112,7 @@ def job(tmp_path, photo, truth):
     """Two photos with masks, of which SAMA has answered both."""
     Image.fromarray(photo).save(tmp_path / "photo.png")
     Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / "mask.png")
-    entries = [Entry("made", name, tmp_path / "photo.png", tmp_path / "mask.png", False) for name in "ab"]
+    entries = [Entry("made", name, tmp_path / "photo.png", tmp_path / "mask.png", "binary") for name in "ab"]
     photos = [Photo("mask", f"made/{entry.name}", entry.image, entry=entry) for entry in entries]
     return Job(photos, tmp_path / "out", "lite", None, None, 1.0)
 

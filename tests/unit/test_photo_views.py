@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from sama_core.errors import DatasetError
 from sama_core.training.datasets import VOID, Entry
-from sama_core.training.photo_store import PhotoStore
+from sama_core.training.drawn_shapes import _KINDS, draw_shape
+from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, draw_views
 
 SIZE = 512
-PLAIN = Augmentation(whole=1.0, turn=0.0, paste=0.0, mosaic=0.0, union=0.0)
+PLAIN = Augmentation(whole=1.0, turn=0.0, paste=0.0, repeat=0.0, shapes=0.0, mosaic=0.0, union=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def entries(tmp_path_factory):
         photo[mask == 7] = 150
         Image.fromarray(photo.astype(np.uint8)).save(root / f"{number}.png")
         Image.fromarray(mask).save(root / f"m{number}.png")
-        entries.append(Entry("disks", str(number), root / f"{number}.png", root / f"m{number}.png", True))
+        entries.append(Entry("disks", str(number), root / f"{number}.png", root / f"m{number}.png", "classes"))
     return entries
 
 
@@ -56,10 +58,39 @@ def test_the_store_holds_photos_at_one_long_side_with_numbered_objects(store):
 
 def test_photos_without_objects_are_left_out_and_none_at_all_is_an_error(entries, tmp_path):
     Image.fromarray(np.zeros((90, 120), np.uint8)).save(tmp_path / "empty.png")
-    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", True)
+    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", "classes")
     assert len(PhotoStore.load([entries[0], empty], SIZE)) == 1
     with pytest.raises(DatasetError, match="has an object"):
         PhotoStore.load([empty], SIZE)
+
+
+def test_a_component_that_may_be_two_things_is_background_and_no_target(entries, tmp_path):
+    mask = np.zeros((90, 120), np.uint8)
+    cv2.circle(mask, (35, 60), 20, 5, -1)
+    cv2.circle(mask, (75, 60), 20, 5, -1)
+    cv2.line(mask, (35, 60), (75, 60), 5, 5)
+    cv2.circle(mask, (105, 12), 9, 5, -1)
+    Image.fromarray(mask).save(tmp_path / "two.png")
+    two = Entry("disks", "two", entries[0].image, tmp_path / "two.png", "classes")
+    store = PhotoStore.load([two], SIZE)
+    assert store.counts.tolist() == [1], "the disk by itself"
+    assert store.labels[0, 256, 149] == 0
+    Image.fromarray(np.where(mask == 5, 1, 0).astype(np.uint8)).save(tmp_path / "one.png")
+    one = Entry("disks", "one", entries[0].image, tmp_path / "one.png", "instances")
+    assert (PhotoStore.load([one], SIZE).labels[0, 256, 149]) == 1, "its annotator says that it is one"
+
+
+def test_photos_read_when_taken_are_those_of_the_store(entries, store, tmp_path):
+    files = PhotoFiles(entries, SIZE).take(torch.tensor([3, 0, 3]))
+    held = store.take(torch.tensor([3, 0, 3]))
+    for name in ("pixels", "labels", "sizes", "counts"):
+        assert torch.equal(getattr(files, name), getattr(held, name)), name
+    Image.fromarray(np.zeros((90, 120), np.uint8)).save(tmp_path / "empty.png")
+    empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", "classes")
+    instead = PhotoFiles([entries[1], empty], SIZE).take(torch.tensor([1]))
+    assert torch.equal(instead.labels[0], store.labels[1]), "the next photo, from the first one on"
+    with pytest.raises(DatasetError, match="has an object"):
+        PhotoFiles([empty], SIZE).take(torch.tensor([0]))
 
 
 def test_a_plain_view_is_the_photo_mirrored_or_not(store):
@@ -76,7 +107,8 @@ def test_a_plain_view_is_the_photo_mirrored_or_not(store):
 def test_targets_lie_on_what_the_picture_shows(store, seed):
     """Whatever is zoomed, turned, pasted or put beside others: the disk is bright, its surroundings are darker."""
     photos = torch.arange(4).repeat(4)
-    views = draw_views(store, photos, 2, Augmentation(whole=0.2, turn=0.8, paste=0.5, mosaic=0.3), generator(seed))
+    augmentation = Augmentation(whole=0.2, turn=0.8, paste=0.5, repeat=0.0, shapes=0.0, mosaic=0.3)
+    views = draw_views(store, photos, 2, augmentation, generator(seed))
     assert views.pixels.shape == (16, 3, SIZE, SIZE)
     assert views.targets.shape == views.valid.shape == (16, 2, 256, 256)
     assert ((views.pixels >= 0) & (views.pixels <= 255)).all()
@@ -88,7 +120,7 @@ def test_targets_lie_on_what_the_picture_shows(store, seed):
                 continue
             inside = views.targets[i, j] > 0.95
             around = torch.nn.functional.max_pool2d(views.targets[i, j][None], 15, 1, 7)[0] > 0
-            ring = around & (views.targets[i, j] < 0.05) & (views.valid[i, j] > 0)
+            ring = around & (views.targets[i, j] < 0.05) & (views.valid[i, j] > 0) & ~views.others[i, j]
             if inside.any() and ring.any():
                 total += 1
                 right += bool(grey[i][inside].median() > grey[i][ring].median())
@@ -106,3 +138,50 @@ def test_void_is_not_valid_and_padding_neither(store):
     views = draw_views(store, torch.tensor([1, 3]), 1, PLAIN, generator())
     assert (views.valid[:, :, 186:] == 0).all()
     assert (views.valid[:, :, :180].float().mean()) > 0.99
+
+
+def test_of_two_alike_one_is_the_target_and_the_other_is_known_to_be_none_of_it(store):
+    augmentation = Augmentation(whole=1.0, turn=0.0, paste=0.0, repeat=1.0, shapes=0.0, mosaic=0.0, union=0.0)
+    views = draw_views(store, torch.tensor([0, 2]).repeat(8), 1, augmentation, generator(2))
+    grey = torch.nn.functional.avg_pool2d(views.pixels.mean(1, keepdim=True), 2)[:, 0]
+    area = float((store.labels[0] == 1).sum()) / 4
+    twice = 0
+    for i in range(16):
+        target, other = views.targets[i, 0] > 0.5, views.others[i, 0]
+        assert not (target & other).any()
+        assert target.sum() < 1.5 * area, "one disk, not two"
+        if other.sum() > 0.2 * area:
+            twice += 1
+            assert target.sum() > 0.2 * area
+            ground = ~(target | other) & (views.inside[i, 0, ::2, ::2] > 0)
+            level = grey[i][ground].median()
+            assert grey[i][other].median() > level + 20
+            assert grey[i][target].median() > level + 20
+    assert twice > 8
+
+
+def test_drawn_shapes_become_targets_that_one_sees_through(store):
+    augmentation = Augmentation(whole=1.0, turn=0.0, paste=0.0, repeat=0.0, shapes=1.0, mosaic=0.0, union=0.0)
+    views = draw_views(store, torch.arange(4).repeat(4), 1, augmentation, generator(4))
+    thin = 0
+    for target in views.targets[:, 0]:
+        depth = np.asarray(ndimage.distance_transform_edt(target.numpy() > 0.5))
+        thin += bool(0 < np.max(depth) < 8)
+    assert 5 <= thin < 16, "some views keep their own target"
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_a_shape_is_thin_for_its_size_and_leaves_its_picture_free(kind, monkeypatch):
+    monkeypatch.setattr("sama_core.training.drawn_shapes._KINDS", (kind,))
+    holes = 0
+    for seed in range(6):
+        shape = draw_shape(SIZE, np.random.default_rng(seed))
+        assert shape.dtype == np.float32
+        assert shape.max() == 1
+        solid = shape > 0.5
+        assert 50 < solid.sum() < 0.4 * SIZE**2
+        assert np.max(np.asarray(ndimage.distance_transform_edt(solid))) < 0.06 * SIZE
+        holes += int(np.asarray(ndimage.binary_fill_holes(solid)).sum() > 1.1 * solid.sum())
+        assert np.array_equal(shape, draw_shape(SIZE, np.random.default_rng(seed)))
+    if kind.__name__ in ("_lattice", "_wheel", "_chain"):
+        assert holes >= 5, "one sees through it"

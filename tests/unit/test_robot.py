@@ -95,3 +95,31 @@ def test_training_clicks_vary_and_stay_in_the_error(targets, draw):
             assert targets[i, y, x]
             places.add((i, x, y))
     assert len(places) > 10
+
+
+def test_an_exclude_click_on_the_neighbour(targets, draw):
+    others = torch.zeros_like(targets)
+    others[0, 100:180, 210:240] = True
+    others[2, 195:256, 100:140] = True  # overlaps the target: only what is beside it is clicked
+    given = robot.first_prompts("neighbour", targets, torch.ones_like(targets), 512, draw, others=others)
+    assert given.labels.tolist() == [[EXCLUDE, INCLUDE, PAD]] * 3, "beside the target where there is no other thing"
+    for i in range(3):
+        for (x, y), label in zip(given.points[i].tolist(), given.labels[i].tolist(), strict=True):
+            place = (i, int(y / 2), int(x / 2))
+            assert label == PAD or targets[place] == (label == INCLUDE)
+            assert label != EXCLUDE or i == 1 or others[place]
+
+
+def test_some_first_clicks_lie_at_the_very_edge(targets, draw):
+    many = targets[:1].expand(64, -1, -1)
+    given = robot.first_prompts("click", many, torch.ones_like(many), 512, draw)
+    depth = robot.distance(many)
+    x, y = (given.points[:, 0] / 2).long().unbind(1)
+    depths = depth[torch.arange(64), y, x]
+    assert (depths > 0).all()
+    assert 4 <= int((depths < 0.15 * depth[0].max()).sum()) <= 24
+
+
+def test_distance_is_the_same_by_either_way(targets):
+    by_rows = robot._distance_by_rows(targets)
+    torch.testing.assert_close(robot.distance(targets), by_rows, atol=1e-3, rtol=0)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from sama_core.model import registry
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.model.prompt_maps import draw
+from sama_core.weights import registry
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from torch.multiprocessing.spawn import spawn
 import sama_core.training as package
 from sama_core.cli import main
 from sama_core.errors import ConfigError, DatasetError
-from sama_core.model import registry
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama_config import LITE, SamaConfig
 from sama_core.training import processes
@@ -27,6 +26,7 @@ from sama_core.training.sama_data import open_sources
 from sama_core.training.sama_export import export_run, start_from
 from sama_core.training.sama_loop import Provenance, SamaTrainer, _to_edges
 from sama_core.training.samples import MATTING_MIX, ViewSample
+from sama_core.weights import registry
 from sama_core.weights.adapter import load_adapter
 
 MODULES = SamaConfig(

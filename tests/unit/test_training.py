@@ -1,16 +1,20 @@
 """The training code, on tiny photos made here."""
 
 import csv
+import json
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
-from sama_core.errors import WeightsError
+from sama_core.cli import main
+from sama_core.errors import DatasetError, WeightsError
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.training import datasets, losses, prompts
+from sama_core.training.cli import _weights
 from sama_core.training.config import TrainConfig
 from sama_core.training.imagenet import imagenet_weights, to_timm_names
 from sama_core.training.photo_store import PhotoStore
@@ -47,9 +51,9 @@ def store(data):
 
 def test_the_split_decides_and_index_masks_are_recognised(data):
     train = datasets.find_entries(data, "train")
-    assert [(entry.set_name, entry.name, entry.indexed) for entry in train] == [
-        *(("binary", f"p{i}", False) for i in (1, 2, 3)),
-        *(("indexed", f"p{i}", True) for i in (1, 2, 3)),
+    assert [(entry.set_name, entry.name, entry.annotation) for entry in train] == [
+        *(("binary", f"p{i}", "binary") for i in (1, 2, 3)),
+        *(("indexed", f"p{i}", "classes") for i in (1, 2, 3)),
     ]
     assert len(datasets.find_entries(data, "val", ("binary",))) == 1
 
@@ -62,13 +66,68 @@ def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
         datasets.find_entries(tmp_path, "train")
 
 
+def test_a_set_that_is_not_there_is_named(data):
+    with pytest.raises(DatasetError, match=r"names no set binry\. It has binary, indexed"):
+        datasets.find_entries(data, "train", ("binary", "binry"))
+
+
+def test_sets_and_their_weights_are_read():
+    assert _weights("a,b=0.5") == {"a": 1, "b": 0.5}
+
+
+@pytest.mark.parametrize("text", ["a=b", "=2", "a=0", "a=-1", "a=nan", "a=1e9", "", "a,,b"])
+def test_weights_of_sets_that_make_no_sense_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "small-sam", "--data", "d", "--run", "r", "--sets", text])
+    assert "is no list like FIRST,SECOND=0.5" in capsys.readouterr().err
+
+
 def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
-    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.indexed)
+    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.annotation == "classes")
     objects = datasets.load_objects(entry)
     assert len(objects) == 2
     areas = sorted(int(mask.sum()) for mask, _ in objects)
     assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
     assert all((valid[:, -3:] == 0).all() and valid[:, :-3].all() for _, valid in objects)
+
+
+def test_numbers_without_gaps_are_instances_and_a_cut_one_is_one_object(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / "cats" / kind).mkdir(parents=True)
+    for number in range(2):
+        mask = np.zeros((90, 120), np.uint8)
+        mask[20:70, 10:100] = 1
+        mask[10:80, 50:60] = 2  # in front of the first, which it cuts in two
+        mask[85:] = datasets.VOID
+        Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(tmp_path / "cats/images" / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / "cats/masks" / f"{number}.png")
+    (tmp_path / "split.csv").write_text("set,name,split\ncats,0,train\ncats,1,train\n")
+    entries = datasets.find_entries(tmp_path, "train")
+    assert [entry.annotation for entry in entries] == ["instances"] * 2
+    areas = [int(mask.sum()) for mask, _ in datasets.load_objects(entries[0])]
+    assert areas == [50 * 80, 70 * 10]
+    mask[mask == 1] = 3
+    Image.fromarray(mask).save(tmp_path / "cats/masks/1.png")
+    assert [entry.annotation for entry in datasets.find_entries(tmp_path, "train")] == ["classes"] * 2
+
+
+def test_two_bodies_that_touch_are_doubtful_unless_borders_are_drawn():
+    one = np.zeros((90, 120), np.uint8)
+    cv2.circle(one, (40, 45), 20, 1, -1)
+    valid = np.ones_like(one)
+    assert not datasets.probably_several(one, valid)
+    two = cv2.circle(one.copy(), (78, 45), 20, 1, -1)
+    assert datasets.probably_several(two, valid)
+    valid[-1] = 0
+    assert not datasets.probably_several(two, valid), "this annotator leaves void between things"
+
+
+def test_weights_say_how_often_a_photo_is_shown(data):
+    entries = datasets.find_entries(data, "train")
+    shown = datasets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
+    names = [(entry.set_name, entry.name) for entry in shown]
+    assert names == [*(("binary", f"p{i}") for i in (1, 1, 2, 2, 3, 3)), ("indexed", "p3")]
+    assert datasets.weighted(entries, {}) == entries
 
 
 def test_the_robot_clicks_the_middle_of_the_largest_error():
@@ -214,6 +273,21 @@ def _train_until(store, config, folder, stop):
             trainer.run()
     else:
         trainer.run()
+
+
+def test_the_best_average_so_far_is_kept(store, tmp_path, monkeypatch):
+    from sama_core.training.loop import Trainer
+
+    curves = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(Trainer, "measure", lambda *args: torch.full((1, 3), next(curves)))
+    config = TrainConfig(steps=2, photos=1, questions=1, checkpoint_every=1, warmup=1)
+    Trainer(store, config, tmp_path).run(store)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["held_out"] for row in rows if "held_out" in row] == [[0.5] * 3, [0.7] * 3, [0.6] * 3]
+    assert all(len(row) == 4 for row in rows if "held_out" not in row), "one question a step"
+    with safe_open(tmp_path / "best.safetensors", "pt") as file:
+        assert file.metadata()["steps"] == "1"
+    assert Trainer(store, config, tmp_path).best == pytest.approx(0.7)
 
 
 def test_a_run_by_the_clock_ends_and_counts_earlier_sittings(store, tmp_path):

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 from sama_core.cli import main
-from sama_core.model import registry
+from sama_core.weights import registry
 
 if __name__ == "__main__":
     about = json.loads(os.environ["SAMA_TEST_FILE"])

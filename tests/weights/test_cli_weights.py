@@ -18,7 +18,7 @@ from file_server import Behaviour, FileServer, wait_for
 
 from sama_core import paths
 from sama_core.cli import main
-from sama_core.model import registry
+from sama_core.weights import registry
 from sama_core.weights.download import part_of
 
 SCRIPT = Path(__file__).with_name("small_registry.py")

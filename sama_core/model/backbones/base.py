@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -18,10 +19,39 @@ class Features(NamedTuple):
         embedding: B×256×64×64 float, the image embedding that SAM's mask decoder reads.
         early: B×C×64×64 float, an early layer on the same grid (C is the backbone's `early_channels`); the
             Local-Adapters of SAMA add it to their keys (paper Eq. 5-6, after HQ-SAM).
+        high_res: finer maps that the family's mask decoder adds while it enlarges its own, B×c×h×w float each; SAM
+            has none.
     """
 
     embedding: torch.Tensor
     early: torch.Tensor
+    high_res: tuple[torch.Tensor, ...] = ()
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Features:
+        """The same features with every tensor changed."""
+        return Features(change(self.embedding), change(self.early), tuple(change(each) for each in self.high_res))
+
+    def split(self, count: int) -> list[Features]:
+        """Features of a batch as those of its `count` equal parts, in order."""
+        return [self.map(lambda tensor, i=i: tensor.chunk(count)[i]) for i in range(count)]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every tensor by a name; `from_tensors` is the inverse."""
+        names = {f"high_res.{i}": each for i, each in enumerate(self.high_res)}
+        return {"embedding": self.embedding, "early": self.early} | names
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> Features:
+        """Features of tensors by name.
+
+        Raises:
+            ValueError: they are not those of `tensors`.
+        """
+        found = {name for name in tensors if name.startswith("high_res.")}
+        wanted = [f"high_res.{i}" for i in range(len(found))]
+        if set(tensors) != {"embedding", "early", *wanted}:
+            raise ValueError(f"these are not the tensors of an embedding: {sorted(tensors)}")
+        return cls(tensors["embedding"], tensors["early"], tuple(tensors[name] for name in wanted))
 
 
 class Backbone(Protocol):

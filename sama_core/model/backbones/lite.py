@@ -9,6 +9,9 @@ from timm.layers.norm import LayerNorm2d
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, Features
+from sama_core.model.prompt_maps import PromptMaps
+from sama_core.model.prompt_mixer import PromptMixer
+from sama_core.model.sam import PromptableSam
 
 _NECK_DIM = 128
 
@@ -48,3 +51,9 @@ class LiteBackbone(nn.Module):
         for lateral, coarse in zip(list(self.lateral)[1:], maps[1:], strict=True):
             fine = fine + F.interpolate(lateral(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return Features(self.mix(fine), maps[0])
+
+
+def build_lite() -> PromptableSam:
+    """Build the bundled model with random weights: SAM's prompt encoder and mask decoder behind this backbone, with
+    maps of the prompt and a mixer ahead of the decoder."""
+    return PromptableSam(LiteBackbone(), PromptMaps(), PromptMixer())

@@ -120,10 +120,10 @@ class SamVitBackbone(nn.Module):
 
 
 def wrap_sam(sam: Sam) -> PromptableSam:
-    """Make our model of a `segment_anything` model; the modules and their parameters are shared, not copied."""
+    """Make our model of a `segment_anything` model; the encoders are shared, the decoder's tensors too."""
     model = PromptableSam(SamVitBackbone(sam.image_encoder))
     model.prompt_encoder = sam.prompt_encoder
-    model.mask_decoder = sam.mask_decoder
+    model.mask_decoder.load_state_dict(sam.mask_decoder.state_dict(), assign=True)
     return model
 
 
