@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[=FILE]",
         action="append",
         default=[],
-        help="download this larger model too, or take it from the file; vit_b, vit_l or vit_h (may be repeated)",
+        help="download this larger model too, or take it from the file, such as sam2.1_tiny or vit_b (may be repeated)",
     )
     parser.add_argument(
         "--offline", action="store_true", help="take everything from a folder, nothing from the network"
