@@ -128,12 +128,12 @@ for u, v in edge:
 print(json.dumps([answer["status"], len(image.get_layers()), placed, same_look]))
 """
     )
-    assert (status, names, placed, same_look) == ("success", 3, True, True)
+    assert (status, names, placed, colours) == ("success", 3, True, True)
 
 
 @pytest.mark.parametrize("effects", COLOUR)
 def test_a_cut_out_keeps_effects_on_colour_live(ramp: RampSession, effects: list[str]):
-    """Below the effects lie the layer's own same_look inside, and the engine's (200, x, y) at the edge."""
+    """Below the effects lie the layer's own colours inside, and the engine's (200, x, y) at the edge."""
     status, count, inside, edge, asked = ramp.json(
         EFFECTS
         + f"""
