@@ -148,6 +148,18 @@ class Window:
         """Index of the window's pixels in the picture."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
+    def within(self, outer: Window | None) -> Window:
+        """The same rectangle in a picture that is itself a crop, `outer`; None is the whole picture."""
+        if outer is None:
+            return self
+        return Window(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
+    def out_of(self, outer: Window | None) -> Window:
+        """Inverse of `within`."""
+        if outer is None:
+            return self
+        return Window(self.top + outer.top, self.left + outer.left, self.height, self.width)
+
     def to_window(self, points: np.ndarray) -> np.ndarray:
         """Map …×2 (x, y) coordinates of the picture to coordinates of the crop."""
         return np.asarray(points, np.float32) - np.array([self.left, self.top], np.float32)

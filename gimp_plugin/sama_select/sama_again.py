@@ -172,13 +172,14 @@ def alpha_before(layer) -> Union[str, Plane]:
 
 def restore_alpha(layer, alpha: Union[str, Plane]) -> None:
     """Give the layer back an alpha of `alpha_before`; its colours stay, also those that showed nowhere."""
-    with sama_scratch.like(layer.get_image(), layer.get_width(), layer.get_height()) as scratch:
-        colours = sama_scratch.opaque_copy_into(scratch, layer)
-        # Flattening is what GIMP can undo. It lays the colours over the background, so they are copied over that.
-        done(layer.flatten())
-        sama_scratch.copy_pixels(colours, layer)
-    if alpha != sama_record.NONE:
-        done(layer.add_alpha())
+    with sama_pixels.colours_kept(layer):
+        with sama_scratch.like(layer.get_image(), layer.get_width(), layer.get_height()) as scratch:
+            colours = sama_scratch.opaque_copy_into(scratch, layer)
+            # Flattening is what GIMP can undo. It lays the colours over the background, so they are copied over that.
+            done(layer.flatten())
+            sama_scratch.copy_pixels(colours, layer)
+        if alpha != sama_record.NONE:
+            done(layer.add_alpha())
     if isinstance(alpha, Plane):
         multiply(layer, alpha)
 

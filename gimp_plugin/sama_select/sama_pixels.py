@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+from contextlib import contextmanager
 from typing import Iterator, List, Optional, Tuple
 
 import gi
@@ -116,12 +117,41 @@ def multiply_alpha(layer, data: bytes, pixel_format: str = MASK) -> None:
         data: all of the layer's pixels.
         pixel_format: MASK, or another of Y alone.
     """
-    if not layer.has_alpha():
-        sama_scratch.done(layer.add_alpha())
-    mask = layer.create_mask(Gimp.AddMaskType.WHITE)
-    write(mask, (0, 0, mask.get_width(), mask.get_height()), pixel_format, data)
-    sama_scratch.done(layer.add_mask(mask))
-    sama_scratch.done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
+    with colours_kept(layer):
+        if not layer.has_alpha():
+            sama_scratch.done(layer.add_alpha())
+        mask = layer.create_mask(Gimp.AddMaskType.WHITE)
+        write(mask, (0, 0, mask.get_width(), mask.get_height()), pixel_format, data)
+        sama_scratch.done(layer.add_mask(mask))
+        sama_scratch.done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
+
+
+@contextmanager
+def colours_kept(layer):
+    """Let the layer's colours come out of a change of its alpha bit by bit as they were.
+
+    Under a colour profile GIMP's arithmetic changes the last places of deep pixels, a little more at every run. Nothing
+    is recorded for undo, so what is done inside must be.
+    """
+    name = Babl.get_name(layer.get_format())
+    drifts = name.startswith("R'G'B'") and "-space-" in name and " u8-" not in name
+    before = _native(layer) if drifts else b""
+    had_alpha = layer.has_alpha()
+    yield
+    if not drifts:
+        return
+    colour = 3 * len(before) // (layer.get_width() * layer.get_height() * (4 if had_alpha else 3))
+    step, step_before = (colour * 4 // 3 if has else colour for has in (layer.has_alpha(), had_alpha))
+    pixels = bytearray(_native(layer))
+    for byte in range(colour):
+        pixels[byte::step] = before[byte::step_before]
+    everything = (0, 0, layer.get_width(), layer.get_height())
+    write(layer, everything, Babl.get_name(layer.get_format()), bytes(pixels))
+
+
+def _native(drawable):
+    everything = (0, 0, drawable.get_width(), drawable.get_height())
+    return read(drawable, everything, Babl.get_name(drawable.get_format()))
 
 
 def alpha_of(drawable, rectangle: Tuple[int, int, int, int]) -> bytes:

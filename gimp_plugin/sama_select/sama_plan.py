@@ -151,7 +151,8 @@ def _check(made):
     if layer.get_mask() is not None and made.own.mask is None and made.existing_mask == REFUSE:
         since = ", which was changed since SAMA made it" if made.own.changed_mask else ""
         raise CallingError(
-            "The layer “%s” has a mask already%s. Choose to replace it or to intersect with it." % (name, since)
+            "The layer “%s” has a mask already%s. Choose at “If there is a mask” to replace it or to intersect with it."
+            % (name, since)
         )
     if made.alpha is not None:
         _check_pixels(layer, " Or choose a new layer, which leaves this one alone.")
@@ -167,7 +168,8 @@ def _check(made):
     if made.own.changed_alpha is not None:
         if made.existing_mask == REFUSE:
             raise CallingError(
-                "The alpha of “%s” was changed since SAMA made it. Choose to replace it or to intersect with it." % name
+                "The alpha of “%s” was changed since SAMA made it. Choose at “If there is a mask” to replace it or to "
+                "intersect with it." % name
             )
         if made.existing_mask == REPLACE:
             made.alpha = made.own.changed_alpha

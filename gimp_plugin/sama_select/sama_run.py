@@ -13,9 +13,11 @@ import sama_changes  # noqa: E402
 import sama_collect  # noqa: E402
 import sama_cutout  # noqa: E402
 import sama_job  # noqa: E402
+import sama_memory  # noqa: E402
 import sama_plan  # noqa: E402
 import sama_record  # noqa: E402
 import sama_source  # noqa: E402
+import sama_states  # noqa: E402
 import sama_write  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
 from sama_place import place  # noqa: E402
@@ -39,17 +41,21 @@ def select(image, drawables, config) -> Result:
     visible = config.get_property("source") == sama_source.VISIBLE
     with sama_changes.told_in_words(image, [] if visible else drawables):
         seen = _Question(image, config, "select", steps)
+        operation, feather = config.get_property("operation"), config.get_property("feather")
         with _select_view(image, drawables, config) as view:
+            layer = None if visible else sama_source.the_layer(image, drawables)
+            states = sama_states.SelectStates(image, layer, view.frame, operation)
             seen.take(view)
         answer = seen.ask(False)
         with steps.step("check"), _select_view(image, drawables, config) as view:
             frame, answer = view.frame, seen.fitted(answer, view)
         with steps.step("write"), sama_write.one_undo_step(image):
-            operation, feather = config.get_property("operation"), config.get_property("feather")
             sama_write.select(image, frame, answer.alpha, operation, feather)
+            notes = states.after()
+            sama_memory.keep(image, seen.used)
             Gimp.displays_flush()
     _finish("select", answer, steps)
-    return Result(answer.score, answer.notes)
+    return Result(answer.score, answer.notes + notes)
 
 
 def matte(image, drawables, config) -> Result:
@@ -61,6 +67,7 @@ def matte(image, drawables, config) -> Result:
     steps = Steps()
     with sama_changes.told_in_words(image, drawables):
         seen = _Question(image, config, "matte", steps)
+        sama_states.refuse_quick_mask(image)
         plan = sama_plan.plan(image, drawables, config)
         new_layer = plan.output == sama_plan.NEW_LAYER
         with plan.view() as view:
@@ -76,11 +83,14 @@ def matte(image, drawables, config) -> Result:
             plan.find_replaced(seen.prompt)
             with plan.view() as view:
                 frame, answer = view.frame, seen.fitted(answer, view)
+        states = sama_states.MatteStates(image, plan.layer, plan.output, plan.visible)
         with steps.step("write"), sama_write.one_undo_step(image):
             if new_layer:
                 notes = sama_cutout.write_new_layer(plan, frame, answer, live, seen.clicks)
             else:
                 notes = sama_write.write_matte(plan, frame, answer, seen.clicks)
+            notes = notes + states.after(answer.alpha)
+            sama_memory.keep(image, seen.used)
             Gimp.displays_flush()
     _finish("matte", answer, steps)
     return Result(answer.score, answer.notes + plan.notes + notes)
@@ -89,6 +99,7 @@ def matte(image, drawables, config) -> Result:
 @contextmanager
 def _select_view(image, drawables, config):
     """Open what Select is to look at, after all that would stop it from writing has been looked for."""
+    sama_states.refuse_quick_mask(image, drawables)
     sama_source.refuse_floating_selection(image)
     visible = config.get_property("source") == sama_source.VISIBLE
     layer = None if visible else sama_source.the_layer(image, drawables)
@@ -109,7 +120,8 @@ class _Question:
         get, steps = self.config.get_property, self.steps
         include, exclude, use_selection = get("include-path"), get("exclude-path"), get("use-selection")
         with steps.step("collect"):
-            self.prompt = sama_collect.collect(self.image, view.frame, include, exclude, use_selection)
+            source = sama_collect.decide(self.image, include, exclude, use_selection)
+            self.prompt, self.used = sama_collect.collect(self.image, view.frame, source), source.used()
             self.selection = sama_changes.selection_that_counts(
                 self.image, view.frame, self.prompt, self.verb, use_selection
             )
@@ -117,11 +129,12 @@ class _Question:
             before_reading(self.prompt)
         Gimp.progress_init("SAMA: reading the picture")
         with steps.step("read"):
-            self.picture, self.frame = view.read(), view.frame
+            self.picture = view.read()
 
     def ask(self, decontaminate):
         """Return the engine's answer."""
         answer = self._ask(self.picture, self.prompt, decontaminate)
+        answer.notes[:0] = self.prompt.notes
         self.steps.seconds["receive"] = answer.receive_seconds
         Gimp.progress_set_text("SAMA: writing the result")
         return answer

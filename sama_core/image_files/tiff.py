@@ -29,8 +29,8 @@ _PILLOW_S = (2, 3, 4, 6, 7)
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _CIELAB: 3, _ICCLAB: 3}
 _OTHERS = {4: "a transparency mask", 10: "ITU L*a*b*", 32844: "LogL", 32845: "LogLuv"}
 _SAMPLE_FORMATS = {2: "signed numbers", 5: "complex numbers", 6: "complex numbers"}
-#: A tile may be larger than a small picture, but not without end: it is unpacked whole.
-_MAX_TILE = 4096 * 4096
+#: Bytes: a tile may be larger than a small picture, but not without end, as it is unpacked whole.
+_MAX_TILE = 96 << 20
 #: Where the picture is looked for among previews.
 _MAX_PAGES = 64
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -112,10 +112,11 @@ def _checked(path: Path, file: TiffFile, page: TiffPage, tags: dict[int, Any], p
     if page.imagedepth > 1 or page.tiledepth > 1:
         raise refuse("of a volume", "Save a slice of it.")
     pixels = page.imagewidth * page.imagelength
-    bytes_needed = pixels * count * max(1, page.dtype.itemsize if page.dtype else 1)
+    bytes_a_pixel = count * (page.dtype.itemsize if page.dtype else 1)
+    bytes_needed = pixels * bytes_a_pixel
     if count > 64 or bytes_needed > 16 * MAX_PIXELS:
         raise refuse(f"of {count} channels of {bits} bits, too large to be held in memory")
-    if page.is_tiled and page.tilewidth * page.tilelength > max(_MAX_TILE, 4 * pixels):
+    if page.is_tiled and page.tilewidth * page.tilelength * bytes_a_pixel > max(_MAX_TILE, 4 * bytes_needed):
         raise refuse(f"of tiles of {page.tilewidth}×{page.tilelength} pixels", "Save it in strips.")
     size = file.filehandle.size
     if any(start + length > size for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)):

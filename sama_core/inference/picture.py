@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from sama_core.images import Reduced, Window
 from sama_core.inference.deblocking import Grid, even_alpha, even_picture, find_grid
 from sama_core.inference.predictor import Dialogue, Predictor
 from sama_core.model.backbones.base import Features
+
+#: Crops that a picture keeps: mostly an answer takes one, in a very wide picture a few.
+_CROPS = 4
 
 
 class Picture:
@@ -52,7 +56,7 @@ class Picture:
         self.views: dict[int, Features] = {}
         self.dialogue = Dialogue()
         self._predictor = predictor
-        self._crop: Picture | None = None
+        self._crops: OrderedDict[Window, Picture] = OrderedDict()
 
     def seen_by(self, predictor: Predictor) -> bool:
         """Whether this is the network whose views these are."""
@@ -73,11 +77,16 @@ class Picture:
         return Reduced(self.guide, self.shown.long_side)
 
     def crop(self, window: Window) -> Picture:
-        """A crop as a picture of its own; the last one is kept, for the next click is likely to be about it."""
-        if self._crop is None or self._crop.window != window:
+        """A crop as a picture of its own; the last ones are kept, for the next click is likely to be about them."""
+        if window == Window(0, 0, *self.rgb.shape[:2]):
+            return self
+        if window not in self._crops:
             name = f"{self.name}@{window.left},{window.top},{window.width}x{window.height}"
-            self._crop = Picture(self.rgb[window.place], name, self._predictor, window, self)
-        return self._crop
+            self._crops[window] = Picture(self.rgb[window.place], name, self._predictor, window, self)
+            while len(self._crops) > _CROPS:
+                self._crops.popitem(last=False)
+        self._crops.move_to_end(window)
+        return self._crops[window]
 
     def evened(self, alpha: np.ndarray) -> np.ndarray:
         """A matte of this picture (H×W uint8) without a JPEG's blocks; as it is where the picture has none."""

@@ -149,6 +149,22 @@ print(json.dumps([[[answer["status"] for answer in answers], "", len(set(seen)),
     assert same
 
 
+@pytest.mark.parametrize("precision", ["U8_NON_LINEAR", "U16_NON_LINEAR", "FLOAT_NON_LINEAR", "U16_LINEAR"])
+def test_the_same_picture_is_seen_under_a_colour_profile(ramp: RampSession, precision: str):
+    outcome = ramp.json(
+        AGAIN
+        + f"""
+image, layer = new_image(precision=P.{precision})
+image.set_color_profile(Gimp.ColorProfile.new_rgb_adobe())
+click(image, (50, 40))
+for _ in range(3):
+    again(image, output="alpha")
+state(image)
+"""
+    )
+    check(outcome, ["photo"], 3)
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_translucent_layer_keeps_its_own_alpha(ramp: RampSession, output: str):
     outcome = ramp.json(

@@ -98,3 +98,10 @@ def test_what_a_phone_s_picture_claims_is_not_allocated(tmp_path, name, side):
 )
 def test_what_a_tiff_claims_is_not_allocated(tmp_path, tags):
     assert isinstance(read(tmp_path / "bomb.tif", tiff(*tags)), str)
+
+
+def test_a_tile_of_many_channels_is_not_unpacked(tmp_path, gigabyte):
+    tile = [(259, 3, 1, 8), (277, 3, 1, 59), (322, 4, 1, 4096), (323, 4, 1, 4096)]
+    start = len(tiff(*tile, (324, 4, 1, 0), (325, 4, 1, 0)))
+    data = tiff(*tile, (324, 4, 1, start), (325, 4, 1, len(gigabyte))) + gigabyte
+    assert "tiles of 4096×4096" in str(read(tmp_path / "bomb.tif", data))

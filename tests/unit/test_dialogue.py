@@ -15,7 +15,7 @@ SIDE = 512
 FRAME = Frame(SIDE, SIDE, SIDE)
 DISK = np.where(np.hypot(*(np.mgrid[:256, :256] - 128)) < 100, 6.0, -6.0)
 CPU = torch.device("cpu")
-HERE = Features(*(torch.zeros(1, 1, 1, 1) for _ in range(3)))
+HERE = Features(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
 
 
 class Decoder:
@@ -83,6 +83,13 @@ def test_a_correction_among_obeyed_clicks_has_a_turn_of_its_own():
     assert [mask for _, mask in turns] == [None, -8, -9]
 
 
+def clicks_before(turn: tuple[int, float | None], turns: list[tuple[int, float | None]]) -> int:
+    """How many clicks the answer that a turn was given as its mask prompt was asked with."""
+    corner = turn[1]
+    assert corner is not None
+    return turns[round(-7 - corner) - 1][0]
+
+
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_one_click_more_costs_one_decoding_and_asks_the_same_as_all_at_once(stubborn):
     points, labels = clicks_on_the_disk(40), [1] * 40
@@ -92,8 +99,9 @@ def test_one_click_more_costs_one_decoding_and_asks_the_same_as_all_at_once(stub
     grown = decoder.turns[-1]
     fresh = turns_of(Decoder(stubborn), Prompt(points, labels))
     assert grown[0] == fresh[-1][0] == 40
+    assert grown[1] is not None and fresh[-1][1] is not None
     # the mask prompt is the answer to the same number of clicks
-    assert decoder.turns[round(-7 - grown[1]) - 1][0] == fresh[round(-7 - fresh[-1][1]) - 1][0]
+    assert clicks_before(grown, decoder.turns) == clicks_before(fresh[-1], fresh)
 
 
 def test_an_earlier_answer_is_asked_about_once_and_a_box_begins_the_dialogue():
