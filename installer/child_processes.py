@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from installer import turn
@@ -32,19 +29,6 @@ def clean_environment() -> dict[str, str]:
     """Return this process's environment without `PYTHON*` and what else changes which modules are found."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON") and key not in _DROPPED}
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
-
-
-@contextlib.contextmanager
-def traceless_environment() -> Iterator[dict[str, str]]:
-    """The environment in which a GIMP that is only asked something leaves nothing behind but in its own profile.
-
-    Its libraries make folders for caches and data, some even when GIMP is only asked for its version.
-    """
-    elsewhere = tempfile.mkdtemp(prefix="sama-")
-    try:
-        yield {**clean_environment(), **dict.fromkeys(("XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR"), elsewhere)}
-    finally:
-        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def run_quietly(command: list[str], extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from installer import checkout, self_check, window_launch
-from installer.events import Finished, Stop
+from installer.events import Finished, FrontEnd, Stop
 from installer.failures import InstallError, sentence
 from installer.installation import Wishes, check_home, home_folder, run
 from installer.json_front_end import JsonFrontEnd
@@ -21,7 +21,7 @@ from installer.window_launch import NoWindow
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the installer; return 0 when done, 1 when not (with the reason on stderr). Wrong usage exits: 2."""
-    options = _parser().parse_args(arguments)
+    options = parsed(arguments)
     for stream in (sys.stdout, sys.stderr):
         # A console that cannot show an arrow gets a question mark, not a traceback.
         if hasattr(stream, "reconfigure"):
@@ -30,18 +30,32 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     stop = Stop()
     front = JsonFrontEnd(stop, asks=_asks(options)) if options.json else TextFrontEnd()
+    in_text = options.text or options.json or options.yes or options.dry_run or options.repair or options.uninstall
+    if not in_text:
+        try:
+            return _in_a_window(sys.argv[1:] if arguments is None else arguments)
+        except NoWindow as reason:
+            print(f"{reason} Going on in text.\n", flush=True)
+        except (InstallError, OSError, KeyboardInterrupt) as error:
+            print(sentence(error), file=sys.stderr)
+            return 130 if isinstance(error, KeyboardInterrupt) else 1
+    status = carry_out(options, front, stop)
+    if options.self_check and not (options.json or options.yes or options.dry_run or options.uninstall):
+        self_check.offer_to_show(self_check.result_picture())
+    return status
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The options in a command line; wrong usage exits."""
+    return _parser().parse_args(arguments)
+
+
+def carry_out(options: argparse.Namespace, front: FrontEnd, stop: Stop) -> int:
+    """Do what the options say, tell it all to `front`, and return the exit status; what goes wrong is told, too."""
     try:
         if options.uninstall:
             return uninstall(RemovalWishes(_remove_weights(options), options.dry_run, options.keep_window), front)
-        if not (options.text or options.json or options.yes or options.dry_run or options.repair):
-            try:
-                return _in_a_window(sys.argv[1:] if arguments is None else arguments)
-            except NoWindow as reason:
-                print(f"{reason} Going on in text.\n", flush=True)
-        status = (repair if options.repair else run)(_wishes(options), front, stop)
-        if not options.json and options.self_check and not options.yes and not options.dry_run:
-            self_check.offer_to_show(self_check.result_picture())
-        return status
+        return (repair if options.repair else run)(_wishes(options), front, stop)
     except (InstallError, OSError, KeyboardInterrupt) as error:
         # What comes before there is anything to take back.
         end = Finished(130 if isinstance(error, KeyboardInterrupt) else 1, False, sentence(error))
@@ -63,7 +77,11 @@ def _in_a_window(options: list[str]) -> int:
     window_launch.check_screen()
     home = home_folder()
     check_home(home)
-    return window_launch.show(home, options)
+    status, under_way = window_launch.show(home, options)
+    if not under_way:
+        return status
+    print("The window ended unexpectedly. What it was doing goes on here, without it.", file=sys.stderr, flush=True)
+    return main([*under_way, "--text"])
 
 
 def _remove_weights(options: argparse.Namespace) -> bool | None:
@@ -79,7 +97,7 @@ def wishes_of(arguments: list[str]) -> Wishes:
     Raises:
         InstallError: it names what is not there.
     """
-    return _wishes(_parser().parse_args(arguments))
+    return _wishes(parsed(arguments))
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
@@ -97,6 +115,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         models=_models(options),
         # Each of these is about an environment that the installer makes.
         own_environment=bool(options.own_environment or options.package or options.torch or options.offline),
+        base=options.base,
     )
 
 
@@ -158,6 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     # The window cannot take away what it runs from; its launcher does that when it is closed.
     parser.add_argument("--keep-window", action="store_true", help=argparse.SUPPRESS)
+    # And what it makes environments with is the Python that the person chose to start the installer with, not its own.
+    parser.add_argument("--base", default=sys.executable, help=argparse.SUPPRESS)
     parser.add_argument("--yes", action="store_true", help="do not ask; uninstalling keeps the models then")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument(

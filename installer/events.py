@@ -49,7 +49,7 @@ A front end must pass over kinds and fields that it does not know.
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from installer.failures import InstallError
@@ -110,13 +110,17 @@ class ModelOffer:
 
     Attributes:
         name: as `sama weights` and `--model` know it.
+        title: as a person reads it.
+        summary: what it is, without a full stop.
         size: of its file, in bytes.
-        missing: what of these is not here yet; 0 when the model is.
+        missing: what of these is not here yet; 0 when the model is, or comes with SAMA.
         licence: of the file.
         needs: what a computer needs for it, in words.
     """
 
     name: str
+    title: str
+    summary: str
     size: int
     missing: int
     licence: str
@@ -293,12 +297,14 @@ class Finished(Event):
             130 stopped.
         changed: something is different from before.
         message: what to tell the person: where the menu entries are, or what went wrong and the remedy.
+        missing: the models that could not be had, each with the reason; the rest is done.
     """
 
     kind = "finished"
     status: int
     changed: bool
     message: str
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 class Stopped(InstallError):
@@ -360,3 +366,19 @@ class FrontEnd(Protocol):
             InstallError: there is nobody to ask.
         """
         ...
+
+
+class Unasked:
+    """The answers of a front end for runs that have nothing to ask: go on, no models but those named, keep models."""
+
+    def agrees(self, plan: Planned) -> bool:
+        """Go on."""
+        return True
+
+    def wants_models(self, plan: Planned) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def gives_up(self, plan: RemovalPlanned) -> bool:
+        """Keep them."""
+        return False

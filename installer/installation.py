@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,10 +16,8 @@ from installer import (
     checkout,
     engine_process,
     environment,
-    gimp_search,
-    gimps,
+    gimp_settings,
     models,
-    new_profile,
     package,
     plugin_files,
     pythons,
@@ -31,13 +30,13 @@ from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
 from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
 from installer.failures import InstallError, sentence
-from installer.gimp_search import Gimp
-from installer.gimps import Profile
+from installer.gimp_settings import Profile
 from installer.package import Lock
 from installer.state import Environment, Manifest, remove_tree
 from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 from sama_core import __version__, paths
+from sama_core.gimp import Gimp, find_gimps, settings_root, this_place
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
 _ENGINES_OWN = {"run", "logs", "cache", "weights", "install.json"}
@@ -64,6 +63,7 @@ class Wishes:
         newest: the newest versions of all that the engine needs, not those that SAMA was tested with.
         models: larger models to have, NAME or NAME=FILE; None asks for them where anything is asked.
         own_environment: an environment of SAMA's own, also where an interpreter of the user's is used so far.
+        base: the Python to make that with, if it fits.
         mend: what the environment needs at least, whatever its manifest says: "make", "update", or "" for nothing.
     """
 
@@ -79,6 +79,7 @@ class Wishes:
     newest: bool = False
     models: tuple[str, ...] | None = None
     own_environment: bool = False
+    base: str = sys.executable
     mend: str = ""
 
 
@@ -134,16 +135,16 @@ def run(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
     """
     steps = Steps(front, stop)
     try:
-        status, changed, message = _install(wishes, steps, front)
+        end = _install(wishes, steps, front)
     except (Stopped, KeyboardInterrupt) as error:
-        status, changed, message = 130, False, sentence(error)
+        end = Finished(130, False, sentence(error))
     except (InstallError, OSError) as error:
-        status, changed, message = 1, False, sentence(error)
-    front.tell(Finished(status, changed, message))
-    return status
+        end = Finished(1, False, sentence(error))
+    front.tell(end)
+    return end.status
 
 
-def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, str]:
+def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> Finished:
     home = home_folder()
     with steps.step("look"):
         if os.environ.get("SUDO_USER") and not wishes.forced_profiles:
@@ -157,12 +158,12 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
     if cut_off:
         steps.tell(Note(f"The installation before this one was cut off at “{cut_off}”. This one mends that."))
     if wishes.dry_run:
-        return 0, False, "This was a dry run: nothing was changed."
+        return Finished(0, False, "This was a dry run: nothing was changed.")
     _check_space(plan.shown)
     wanted = plan.models
     if wishes.ask and plan.changes:
         if not front.agrees(plan.shown):
-            return 1, False, "Nothing was changed."
+            return Finished(1, False, "Nothing was changed.")
         if plan.shown.models:
             wanted = models.not_here(front.wants_models(plan.shown), plan.shown.models)
     steps.expect(_with_models(plan.shown.steps) if wanted else plan.shown.steps)
@@ -182,9 +183,9 @@ def _install(wishes: Wishes, steps: Steps, front: FrontEnd) -> tuple[int, bool, 
         with steps.step("check"):
             works = self_check.run(plan.profiles, steps)
     # After the last time that GIMP was started.
-    new_profile.remember(Manifest.load(home))
+    gimp_settings.remember(Manifest.load(home))
     message = _where(engine) + _lacking(missing) + ("" if works else _NOT_WELL)
-    return (0 if works and not missing else 1), plan.changes or bool(wanted), message
+    return Finished(0 if works and not missing else 1, plan.changes or bool(wanted), message, missing)
 
 
 def _with_models(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -229,8 +230,8 @@ def check_home(home: Path) -> None:
 
 
 def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
-    found_gimps = gimp_search.find_gimps(gimp_search.this_place())
-    profiles = gimps.find_profiles(found_gimps, wishes.forced_profiles)
+    found_gimps = find_gimps(this_place())
+    profiles = gimp_settings.find_profiles(found_gimps, wishes.forced_profiles)
     for profile in profiles:
         plugin_files.check_place(profile.plug_ins)
     plug_in = checkout.plugin_source()
@@ -254,7 +255,7 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
         engine = wishes.mend or environment.state(manifest, package.fingerprint(wishes.package), wishes.torch)
         done = engine == "keep" and engine_process.is_recorded(environment.inspect(_own_python(home)))
         if engine == "make":
-            python, size = pythons.fit(), build.size
+            python, size = pythons.fit(wishes.base), build.size
             remarks = tuple(filter(None, (build.reason, found.note)))
         elif engine == "update":
             # Should PyTorch be too old for this engine, the newer one is of the same build.
@@ -319,7 +320,7 @@ def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
 def _steps(wishes: Wishes, engine: str, done: bool, stale: list[Profile]) -> tuple[str, ...]:
     """The steps that this run takes; `done` says that the engine and its record are as they should be."""
     wanted = {
-        "profiles": any(gimps.has_no_profile_yet(profile) for profile in stale),
+        "profiles": any(gimp_settings.has_no_profile_yet(profile) for profile in stale),
         "environment": engine == "make",
         "download": engine in ("make", "update"),
         "engine": engine in ("make", "update"),
@@ -352,7 +353,7 @@ def _seen(found: list[Gimp], profiles: list[Profile], stale: list[Profile]) -> I
             continue
         yield _shown(profile.gimp, folder, action)
         for gimp in found:
-            if gimp.works and gimp != profile.gimp and profile.folder == gimps.settings_root() / gimp.series:
+            if gimp.works and gimp != profile.gimp and profile.folder == settings_root() / gimp.series:
                 yield _shown(gimp, folder, action)
     for gimp in found:
         if not gimp.works:
@@ -415,7 +416,7 @@ def _begin(manifest: Manifest, steps: Steps, undo: ExitStack) -> ExitStack:
     undo.callback(turn_taken.close)
     turn_taken.enter_context(turn.taken(home, steps.stop))
     state.put_back_on_failure(manifest.path, undo)
-    new_profile.forget_used(manifest)
+    gimp_settings.forget_used(manifest)
     manifest.save()
     undo.callback(turn.close, home)
     undo.callback(environment.clear_work, home)
@@ -435,7 +436,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
     if "profiles" in planned:
         with step("profiles"):
             for profile in plan.stale_profiles:
-                new_profile.let_gimp_make(profile, manifest, undo)
+                gimp_settings.let_gimp_make(profile, manifest, undo)
     if plan.engine == "make" and plan.python is not None:
         with step("environment"):
             _end_engine(undo)

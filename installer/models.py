@@ -13,16 +13,17 @@ from installer.failures import InstallError
 from installer.steps import Steps
 
 
-def offers(python: Path, package: Path) -> tuple[ModelOffer, ...]:
+def offers(python: Path, package: Path, bundled: bool = False) -> tuple[ModelOffer, ...]:
     """Return the models that can be downloaded; none for an engine that knows of none.
 
     Args:
         python: any that the engine could run in; nothing but the engine's own modules is needed.
         package: what the engine is installed from: at first there is no engine to ask yet.
+        bundled: also those that come with SAMA.
     """
     command = [str(python), "-m", "sama_core.cli", "weights", "list", "--json"]
     models = json_object(run_quietly(command, {"PYTHONPATH": str(package)}).stdout).get("models", [])
-    return tuple(_offer(model) for model in models if not model["bundled"])
+    return tuple(_offer(model) for model in models if bundled or not model["bundled"])
 
 
 def fetch(python: Path, wanted: Sequence[str], steps: Steps) -> dict[str, str]:
@@ -78,8 +79,11 @@ def _hear(line: str, steps: Steps) -> None:
 
 def _offer(model: dict[str, Any]) -> ModelOffer:
     size = int(model["size"])
-    missing = 0 if model["present"] else max(1, size - int(model["partial"]))
-    return ModelOffer(str(model["name"]), size, missing, str(model["licence"]), str(model["needs"]))
+    here = model["present"] or model["bundled"]
+    missing = 0 if here else max(1, size - int(model["partial"]))
+    summary = str(model["summary"])
+    title = str(model.get("title") or summary.partition(",")[0])
+    return ModelOffer(str(model["name"]), title, summary, size, missing, str(model["licence"]), str(model["needs"]))
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -29,15 +29,15 @@ def named(name: str) -> Path:
     return Path(found).absolute()
 
 
-def fit() -> Path:
-    """Return a Python that the environment can be made with: the one that runs this, or another on this computer.
+def fit(first: str = sys.executable) -> Path:
+    """Return a Python that the environment can be made with: `first` where it fits, or another on this computer.
 
     Raises:
         InstallError: none is new enough, or none can make environments.
     """
     without_venv = None
     too_new = None
-    for candidate in _candidates():
+    for candidate in _candidates(first):
         version = version_of(candidate)
         if version is None or version < MINIMUM:
             continue
@@ -84,8 +84,8 @@ def dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
 
-def _candidates() -> list[Path]:
-    found = [sys.executable, *filter(None, map(shutil.which, _COMMANDS))]
+def _candidates(first: str) -> list[Path]:
+    found = [first, *filter(None, map(shutil.which, _COMMANDS))]
     launcher = shutil.which("py") if sys.platform == "win32" else None
     if launcher:
         # Windows' launcher knows the Pythons that are not on the PATH.

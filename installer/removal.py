@@ -10,8 +10,7 @@ from pathlib import Path
 from installer import (
     engine_process,
     environment,
-    gimp_memory,
-    new_profile,
+    gimp_settings,
     plugin_files,
     turn,
     window_launch,
@@ -118,7 +117,7 @@ def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[
     # A folder without a file in it holds nothing to keep.
     if remove_weights or not weight_files():
         trees.append(paths.weights_dir())
-    trees += new_profile.untouched(manifest)
+    trees += gimp_settings.untouched(manifest)
     if not keep_window:
         trees.append(window_launch.folder_in(manifest.home))
     return trees
@@ -147,7 +146,7 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
             manifest.remove_files()
             for folder in plug_ins:
                 # After the gigabytes: who uninstalls because the disk is full has room for it now.
-                gimp_memory.forget(folder.parent)
+                gimp_settings.forget(folder.parent)
             manifest.remove_folders()
         # Last but for its own folder, so that a removal that was cut off can be gone on with.
         manifest.path.unlink(missing_ok=True)

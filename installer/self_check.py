@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from installer import checkout, engine_process, gimps, sample
+from installer import checkout, engine_process, gimp_settings, sample
 from installer.events import Finding
 from installer.failures import InstallError
-from installer.gimps import Profile
+from installer.gimp_settings import Profile
 from installer.plugin_files import PROCEDURES
 from installer.steps import Steps
 from sama_core import paths
@@ -126,7 +126,7 @@ def _gimp_finding(profile: Profile) -> Finding:
         return Finding(f"GIMP {profile.gimp.version}" if profile.gimp else "GIMP", None, text)
     name = f"GIMP {profile.gimp.version}"
     try:
-        done = gimps.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
+        done = gimp_settings.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
     except (OSError, subprocess.SubprocessError) as error:
         text = f"It could not be asked for its procedures ({error}). Start GIMP once and run this installer again."
         return Finding(name, False, text)

@@ -7,9 +7,11 @@ is installed, nothing of it stays either.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from pathlib import Path
 from installer import environment, pythons
 from installer.checkout import ROOT
 from installer.child_processes import clean_environment, run_quietly
-from installer.events import Event, Planned, RemovalPlanned, Stop
+from installer.events import Event, Stop, Unasked
 from installer.failures import InstallError
 from installer.resolving import Pip, failure_of
 from installer.state import Manifest, remove_tree
@@ -30,7 +32,8 @@ from installer.steps import Steps
 REQUIREMENTS = ("qtpy>=2.4", "PySide6-Essentials>=6.6,<6.12")
 #: Measured on Linux with PySide6-Essentials 6.11.3, see docs/install.md.
 DOWNLOAD_MB, DISK_MB = 81, 263
-#: What the window's process writes when the window is there.
+#: What the window's process writes when the window is there. Later it writes the options of what it does, as a list in
+#: JSON, and an empty list when that is done.
 UP = "window up"
 #: Seconds for Qt to come up, from a cold disk.
 _PATIENCE = 120
@@ -52,8 +55,8 @@ def check_screen() -> None:
         raise NoWindow("There is no screen to show a window on.")
 
 
-def show(home: Path, options: list[str]) -> int:
-    """Show the window until it is closed; return the exit status.
+def show(home: Path, options: list[str]) -> tuple[int, list[str]]:
+    """Show the window until it is closed; return the exit status, and the options of what a crash of it cut off.
 
     Args:
         home: SAMA_HOME, known to be fit for it.
@@ -68,17 +71,15 @@ def show(home: Path, options: list[str]) -> int:
             python = _environment(home)
         except InstallError as error:
             raise NoWindow(f"The window could not be made. {error}") from error
-        status = _run(python, options)
-        if status != _ENDED_WELL:
-            # Somebody may have been installing: that goes on without the window.
+        status, under_way = _run(python, options)
+        if status == _ENDED_WELL:
+            return status, []
+        if under_way:
             undo.pop_all()
-    if status != _ENDED_WELL:
-        print(
-            "The window ended unexpectedly. An installation that was under way goes on without it; run this again to "
-            "see how it stands, or with --text to do without a window.",
-            file=sys.stderr,
-        )
-    return status
+        else:
+            text = "The window ended unexpectedly. Run this again, or with --text to do without a window."
+            print(text, file=sys.stderr)
+        return status, under_way
 
 
 def folder_in(home: Path) -> Path:
@@ -124,7 +125,7 @@ def _environment(home: Path) -> Path:
         raise InstallError(f"Its environment could not be made with {base}: {(done.stdout + done.stderr).strip()}")
     work = folder / "work"
     work.mkdir()
-    status, said = Pip(python, work, Steps(_Deaf(), Stop())).run("install", "--no-cache-dir", *REQUIREMENTS)
+    status, said = Pip(python, work, Steps(_Silent(), Stop())).run("install", "--no-cache-dir", *REQUIREMENTS)
     work.rmdir()
     if status != 0:
         raise InstallError(failure_of("Qt could not be installed", said))
@@ -149,17 +150,21 @@ def _announce() -> None:
     raise NoWindow("No window, then.")
 
 
-def _run(python: Path, options: list[str]) -> int:
-    """Show the window.
+def command(python: Path, options: list[str]) -> list[str]:
+    """The command line of the window's process."""
+    return [str(python), "-B", "-m", "installer.window", *options, "--base", sys.executable]
+
+
+def _run(python: Path, options: list[str]) -> tuple[int, list[str]]:
+    """Show the window; return its exit status, and the options of what it was at last heard to be doing.
 
     Raises:
         NoWindow: it did not come up.
     """
-    command = [str(python), "-B", "-m", "installer.window", "--python", sys.executable, "--", *options]
     with tempfile.TemporaryFile() as words:
         # A session of its own: Ctrl+C in the terminal is to reach the window as a wish, not to kill what it started.
         process = subprocess.Popen(
-            command,
+            command(python, options),
             cwd=ROOT,
             env=clean_environment(),
             stdin=subprocess.DEVNULL,
@@ -169,12 +174,19 @@ def _run(python: Path, options: list[str]) -> int:
             start_new_session=True,
         )
         try:
-            if not _is_up(process):
+            lines = _lines_of(process)
+            if not _is_up(lines):
                 process.kill()
                 process.wait()
                 words.seek(0)
                 raise NoWindow(_no_qt(words.read().decode(errors="replace")))
-            return _wait(process)
+            status = _wait(process)
+            if status != _ENDED_WELL and sys.platform != "win32":
+                # Lest a program that it started holds up the one that goes on.
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            heard = [line for line in iter(lines.get, "") if line.startswith("[")]
+            return status, json.loads(heard[-1]) if heard else []
         except BaseException:
             if process.poll() is None:
                 process.terminate()
@@ -182,7 +194,8 @@ def _run(python: Path, options: list[str]) -> int:
             raise
 
 
-def _is_up(process: subprocess.Popen[str]) -> bool:
+def _lines_of(process: subprocess.Popen[str]) -> queue.Queue[str]:
+    """What the window's process writes, as it comes; "" for the end."""
     lines: queue.Queue[str] = queue.Queue()
 
     def listen() -> None:
@@ -192,6 +205,10 @@ def _is_up(process: subprocess.Popen[str]) -> bool:
         lines.put("")
 
     threading.Thread(target=listen, daemon=True).start()
+    return lines
+
+
+def _is_up(lines: queue.Queue[str]) -> bool:
     with contextlib.suppress(queue.Empty):
         return lines.get(timeout=_PATIENCE) == UP
     return False
@@ -228,17 +245,8 @@ def _no_qt(words: str) -> str:
     return f"Qt cannot show a window here: {last.strip()}."
 
 
-class _Deaf:
+class _Silent(Unasked):
     """A front end for a run whose words matter only if it fails."""
 
     def tell(self, event: Event) -> None:
         pass
-
-    def agrees(self, plan: Planned) -> bool:
-        return True
-
-    def wants_models(self, plan: Planned) -> tuple[str, ...]:
-        return ()
-
-    def gives_up(self, plan: RemovalPlanned) -> bool:
-        return False

@@ -5,7 +5,10 @@ A process that is killed meanwhile leaves its draft behind; whoever writes next 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 #: Seconds after which a draft is nobody's any more.
@@ -21,3 +24,18 @@ def is_stale(draft: Path) -> bool:
         OSError: it has gone.
     """
     return abs(time.time() - draft.stat().st_mtime) > STALE_SECONDS
+
+
+@contextlib.contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within this context an error tells of `path`, the file that is being made, not of its draft.
+
+    Raises:
+        OSError: the one that was met, with another file name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -14,7 +14,7 @@ from PIL import Image
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 #: A picture is averaged over whole blocks of pixels down to so many times what is asked for, and resampled from there;
 #: Pillow's documentation says of its `reducing_gap` that from 3 on the result can hardly be told from plain resampling.
 _REDUCING_GAP = 3.0
@@ -147,6 +147,18 @@ class Window:
     def place(self) -> tuple[slice, slice]:
         """Index of the window's pixels in the picture."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def within(self, outer: Window | None) -> Window:
+        """The same rectangle in a picture that is itself a crop, `outer`; None is the whole picture."""
+        if outer is None:
+            return self
+        return Window(self.top - outer.top, self.left - outer.left, self.height, self.width)
+
+    def out_of(self, outer: Window | None) -> Window:
+        """Inverse of `within`."""
+        if outer is None:
+            return self
+        return Window(self.top + outer.top, self.left + outer.left, self.height, self.width)
 
     def to_window(self, points: np.ndarray) -> np.ndarray:
         """Map …×2 (x, y) coordinates of the picture to coordinates of the crop."""

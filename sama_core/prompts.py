@@ -103,8 +103,9 @@ class Prompt:
             return None
         mask = _numbers(self.mask, "A mask is one value of 8 bits for each pixel, above 127 inside. Give such a mask.")
         if mask.shape != (height, width):
+            size = "×".join(str(side) for side in (*mask.shape[1::-1], *mask.shape[2:]))
             raise InvalidPrompt(
-                f"The mask is {mask.shape} but the picture is {(height, width)}. Give a mask of the same size."
+                f"The mask is {size} but the picture is {width}×{height}. Give a mask of the same size."
             )
         mask = mask if mask.dtype == bool else mask > 127
         if not mask.any():

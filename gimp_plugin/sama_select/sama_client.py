@@ -67,8 +67,8 @@ class Client:
         self.port = port
         self._headers = {"Authorization": "Bearer " + token}
 
-    def hello(self) -> dict:
-        """Return the engine's self-description.
+    def hello(self, seconds: float = HELLO_SECONDS) -> dict:
+        """Return the engine's self-description, waiting for it no longer than `seconds`.
 
         Raises:
             EngineGone: nobody listens there.
@@ -76,7 +76,7 @@ class Client:
             HelloFailed: it is not an engine, refuses the token, or does not answer in time.
         """
         try:
-            status, body = self._exchange("GET", "/v1/hello", HELLO_SECONDS)
+            status, body = self._exchange("GET", "/v1/hello", seconds)
         except (OSError, http.client.HTTPException) as error:
             raise HelloFailed(str(error)) from error
         try:

@@ -65,7 +65,8 @@ def run(job: Job, report: Report, steps: Steps) -> Answer:
         )
     if job.decontaminate and answer.foreground is None:
         raise ExecutionError(
-            "The SAMA engine sent no foreground colours. Switch “decontaminate” off, or install the engine again."
+            "The SAMA engine sent no foreground colours. Switch “Decontaminate colours” off, or install the engine "
+            "again."
         )
     return answer
 

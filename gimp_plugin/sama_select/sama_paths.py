@@ -39,6 +39,11 @@ def lock_file() -> Path:
     return home() / "run" / "engine.lock"
 
 
+def weights_folder() -> Path:
+    """The weights that were fetched for the engine; those that come with it lie elsewhere."""
+    return home() / "weights"
+
+
 def log_file() -> Path:
     """The engine's own log."""
     return home() / "logs" / "engine.log"

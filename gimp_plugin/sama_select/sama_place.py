@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 
 def place(
@@ -30,3 +30,40 @@ def place(
         rows += (before, data[start : start + (right - left) * channels], after)
     rows.append(bytes((onto[1] - bottom) * onto[0] * channels))
     return b"".join(rows)
+
+
+def find(
+    part: bytes, part_size: Tuple[int, int], whole: bytes, whole_size: Tuple[int, int]
+) -> Optional[Tuple[int, int]]:
+    """Return where in `whole` the picture `part` lies, pixel for pixel, or None when nowhere or in more than one place.
+
+    Args:
+        part, whole: row-major pixels, three bytes each.
+        part_size, whole_size: their widths and heights.
+    """
+    if part_size[0] > whole_size[0] or part_size[1] > whole_size[1]:
+        return None
+    stride, length = whole_size[0] * 3, part_size[0] * 3
+    rows = [part[start : start + length] for start in range(0, len(part), length)]
+    # The row with most in it is likely to lie in one place only; a row of sky would lie in thousands.
+    sample = max(range(len(rows)), key=lambda y: len(set(rows[y][::3])) + len(set(rows[y][1::3])))
+    found, tried, start = None, 0, whole.find(rows[sample])
+    while start >= 0:
+        tried += 1
+        y, x = divmod(start, stride)
+        x, left_over = divmod(x, 3)
+        top = y - sample
+        if not left_over and x + part_size[0] <= whole_size[0] and 0 <= top <= whole_size[1] - part_size[1]:
+            matches = all(whole.startswith(row, (top + below) * stride + x * 3) for below, row in enumerate(rows))
+            if matches and found is not None:
+                return None
+            if matches:
+                found = (x, top)
+        if tried > _MOST_PLACES:
+            return None
+        start = whole.find(rows[sample], start + 1)
+    return found
+
+
+#: A picture whose most lively row lies in more places than this has too little in it to tell where it lies.
+_MOST_PLACES = 1000

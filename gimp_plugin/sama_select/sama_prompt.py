@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+import sama_outline
 from sama_errors import CallingError
 from sama_fill import fill
 
@@ -19,6 +20,9 @@ Point = Tuple[float, float]
 MAX_CLICKS = 256
 #: bytes.translate table: more than half selected is inside.
 THRESHOLD = bytes(128) + b"\xff" * 128
+
+#: How a path is closed, and how clicks are told from an outline.
+HOW_TO_CLOSE = "close it: Ctrl+click on its first point with the Path tool"
 
 HOW_TO_CLICK = (
     "Take the Path tool (B), click once on the thing you want, and run this again; "
@@ -38,21 +42,29 @@ class Frame(NamedTuple):
 
 @dataclass
 class Stroke:
-    """One stroke of a path: its anchors, whether it is closed, and points along its outline. Image coordinates."""
+    """One stroke of a path: its anchors, whether it is closed, and points along it. Image coordinates.
+
+    `path` is the name of its path: strokes of one path make holes in each other.
+    """
 
     anchors: Sequence[Point]
     closed: bool = False
     outline: Sequence[Point] = field(default_factory=list)
+    path: str = ""
 
 
 @dataclass
 class Prompt:
-    """What the engine is asked, in source coordinates. `mask` is width·height bytes, 255 inside."""
+    """What the engine is asked, in source coordinates. `mask` is width·height bytes, 255 inside.
+
+    `notes` tells the user what was made of what they drew, where that may surprise.
+    """
 
     points: List[Point] = field(default_factory=list)
     labels: List[int] = field(default_factory=list)
     box: Optional[Tuple[float, float, float, float]] = None
     mask: Optional[bytes] = None
+    notes: List[str] = field(default_factory=list)
 
     def is_positive(self) -> bool:
         """True when something says where the thing is; exclude clicks alone do not."""
@@ -78,39 +90,79 @@ class Prompt:
 def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
     """Add anchors of open strokes as clicks, and closed strokes as a region (box, and its inside unless a rectangle).
 
+    A closed stroke within another of the same path is a hole. An open stroke that goes round counts as closed, and
+    clicks that lie as if around the thing stay clicks; notes say so.
+
     Raises:
         CallingError: a click or the whole region lies outside the source.
     """
-    clicks, outlines = [], []
+    clicks, outlines = [], {}
     for stroke in strokes:
-        if stroke.closed and _has_inside(stroke):
-            outlines.append([(x - frame.x, y - frame.y) for x, y in stroke.outline])
+        if _is_outline(stroke, prompt.notes):
+            points = [(x - frame.x, y - frame.y) for x, y in stroke.outline or stroke.anchors]
+            outlines.setdefault(stroke.path, []).append(points)
         else:
-            clicks += [(x - frame.x, y - frame.y) for x, y in stroke.anchors]
-    clicks = _once_each(clicks)
+            clicks.append(stroke)
+    _remark_on_clicks_around(clicks, prompt.notes)
+    _add_clicks(prompt, clicks, frame)
+    if outlines:
+        _add_region(prompt, [part for path in outlines.values() for part in sama_outline.with_holes(path)], frame)
+
+
+def _is_outline(stroke, notes):
+    if stroke.closed:
+        return _has_inside(stroke)
+    if not sama_outline.is_left_open(stroke.anchors, stroke.outline or stroke.anchors):
+        return False
+    notes.append(
+        "The stroke%s is open, but its %d points go round: it was taken as drawn around the thing. To be sure of it, "
+        "%s. For clicks, begin each of them with Shift+click." % (_of(stroke), len(stroke.anchors), HOW_TO_CLOSE)
+    )
+    return True
+
+
+def _remark_on_clicks_around(strokes, notes):
+    for path in dict.fromkeys(stroke.path for stroke in strokes):
+        own = [stroke for stroke in strokes if stroke.path == path]
+        anchors = [anchor for stroke in own for anchor in stroke.anchors]
+        if sama_outline.may_be_an_outline(anchors):
+            notes.append(
+                "The stroke%s is open: its %d points were taken as clicks on the thing. To draw around the thing, %s."
+                % (_of(own[0]), len(anchors), HOW_TO_CLOSE)
+            )
+
+
+def _of(stroke):
+    return " of “%s”" % stroke.path if stroke.path else ""
+
+
+def _add_clicks(prompt, strokes, frame):
+    clicks = _once_each([(x - frame.x, y - frame.y) for stroke in strokes for x, y in stroke.anchors])
     outside = sum(not _is_inside(click, frame) for click in clicks)
     if outside:
         lie = "lies" if outside == 1 else "lie"
         raise CallingError(
-            "%d of %d clicks %s outside %s. Move them onto it, or choose another source."
+            "%d of %d clicks %s outside %s. Move them onto it, or choose another “Source”."
             % (outside, len(clicks), lie, frame.name)
         )
     prompt.points += clicks
     prompt.labels += [1] * len(clicks)
-    if outlines:
-        region = fill(outlines, frame.width, frame.height)
-        if region.bounds is None:
-            raise CallingError("The closed stroke lies outside %s. Draw it around the thing you want." % frame.name)
-        xs = [x for outline in outlines for x, _ in outline]
-        ys = [y for outline in outlines for _, y in outline]
-        prompt.box = (
-            max(0.0, min(xs)),
-            max(0.0, min(ys)),
-            min(float(frame.width), max(xs)),
-            min(float(frame.height), max(ys)),
-        )
-        if not region.is_rectangle(frame.width):
-            prompt.mask = bytes(region.mask)
+
+
+def _add_region(prompt, outlines, frame):
+    region = fill(outlines, frame.width, frame.height)
+    if region.bounds is None:
+        raise CallingError("The closed stroke lies outside %s. Draw it around the thing you want." % frame.name)
+    xs = [x for outline in outlines for x, _ in outline]
+    ys = [y for outline in outlines for _, y in outline]
+    prompt.box = (
+        max(0.0, min(xs)),
+        max(0.0, min(ys)),
+        min(float(frame.width), max(xs)),
+        min(float(frame.height), max(ys)),
+    )
+    if not region.is_rectangle(frame.width):
+        prompt.mask = bytes(region.mask)
 
 
 def add_exclude(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
@@ -148,7 +200,8 @@ def check(prompt: Prompt) -> None:
     if not prompt.is_positive():
         if prompt.labels:
             raise CallingError(
-                "There are only exclude clicks. Make a second path with at least one click on the thing you want."
+                "There are only exclude clicks. Make a second path with at least one click on the thing you want, and "
+                "choose it at “Clicks on the thing”."
             )
         raise CallingError("There is nothing to go on. " + HOW_TO_CLICK)
     if len(prompt.points) > MAX_CLICKS:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import List, NamedTuple
 
 import gi
 
 gi.require_version("Gimp", "3.0")
+import sama_changes  # noqa: E402
 import sama_collect  # noqa: E402
+import sama_cutout  # noqa: E402
 import sama_job  # noqa: E402
+import sama_memory  # noqa: E402
+import sama_plan  # noqa: E402
+import sama_record  # noqa: E402
 import sama_source  # noqa: E402
+import sama_states  # noqa: E402
 import sama_write  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
-from sama_client import MAX_PIXELS, MAX_SIDE  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
+from sama_place import place  # noqa: E402
 from sama_timing import Steps  # noqa: E402
 
 
@@ -31,18 +38,24 @@ def select(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
-    sama_source.refuse_floating_selection(image)
     visible = config.get_property("source") == sama_source.VISIBLE
-    layer = None if visible else sama_source.the_layer(image, drawables)
-    frame = sama_source.frame_of(image, layer)
-    sama_write.check_selectable(image, frame)
-    answer = _answer(image, layer, frame, "select", config, steps)
-    with steps.step("write"), sama_write.one_undo_step(image):
+    with sama_changes.told_in_words(image, [] if visible else drawables):
+        seen = _Question(image, config, "select", steps)
         operation, feather = config.get_property("operation"), config.get_property("feather")
-        sama_write.select(image, frame, answer.alpha, operation, feather)
-        Gimp.displays_flush()
+        with _select_view(image, drawables, config) as view:
+            layer = None if visible else sama_source.the_layer(image, drawables)
+            states = sama_states.SelectStates(image, layer, view.frame, operation)
+            seen.take(view)
+        answer = seen.ask(False)
+        with steps.step("check"), _select_view(image, drawables, config) as view:
+            frame, answer = view.frame, seen.fitted(answer, view)
+        with steps.step("write"), sama_write.one_undo_step(image):
+            sama_write.select(image, frame, answer.alpha, operation, feather)
+            notes = states.after()
+            sama_memory.keep(image, seen.used)
+            Gimp.displays_flush()
     _finish("select", answer, steps)
-    return Result(answer.score, answer.notes)
+    return Result(answer.score, answer.notes + notes)
 
 
 def matte(image, drawables, config) -> Result:
@@ -52,46 +65,111 @@ def matte(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
-    sama_source.refuse_floating_selection(image)
-    layer = sama_source.the_layer(image, drawables)
-    visible = config.get_property("source") == sama_source.VISIBLE
-    frame = sama_source.frame_of(image, None if visible else layer)
-    output, existing_mask = config.get_property("output"), config.get_property("existing-mask")
-    sama_write.check_writable(image, layer, frame, output, existing_mask)
-    answer = _answer(image, None if visible else layer, frame, "matte", config, steps)
-    with steps.step("write"), sama_write.one_undo_step(image):
-        notes = sama_write.write_matte(image, layer, frame, answer, output, existing_mask, visible)
-        Gimp.displays_flush()
+    with sama_changes.told_in_words(image, drawables):
+        seen = _Question(image, config, "matte", steps)
+        sama_states.refuse_quick_mask(image)
+        plan = sama_plan.plan(image, drawables, config)
+        new_layer = plan.output == sama_plan.NEW_LAYER
+        with plan.view() as view:
+            seen.take(view, plan.find_replaced)
+        decontaminate = new_layer and config.get_property("decontaminate")
+        live = new_layer and sama_cutout.keeps_effects(plan)
+        foreground = seen.foreground_below_effects(plan) if decontaminate and live else None
+        answer = seen.ask(decontaminate and not live)
+        if live:
+            answer.foreground = foreground
+        with steps.step("check"):
+            plan = sama_plan.plan(image, drawables, config)
+            plan.find_replaced(seen.prompt)
+            with plan.view() as view:
+                frame, answer = view.frame, seen.fitted(answer, view)
+        states = sama_states.MatteStates(image, plan.layer, plan.output, plan.visible)
+        with steps.step("write"), sama_write.one_undo_step(image):
+            if new_layer:
+                notes = sama_cutout.write_new_layer(plan, frame, answer, live, seen.clicks)
+            else:
+                notes = sama_write.write_matte(plan, frame, answer, seen.clicks)
+            notes = notes + states.after(answer.alpha)
+            sama_memory.keep(image, seen.used)
+            Gimp.displays_flush()
     _finish("matte", answer, steps)
-    return Result(answer.score, answer.notes + notes)
+    return Result(answer.score, answer.notes + plan.notes + notes)
 
 
-def _answer(image, layer, frame, verb, config, steps):
-    if frame.width * frame.height > MAX_PIXELS or max(frame.width, frame.height) > MAX_SIDE:
-        raise CallingError(
-            "%s is too large with %d×%d pixels; %d megapixels and %d pixels a side are the most. Scale or crop a copy."
-            % (frame.name[0].upper() + frame.name[1:], frame.width, frame.height, MAX_PIXELS // 1_000_000, MAX_SIDE)
+@contextmanager
+def _select_view(image, drawables, config):
+    """Open what Select is to look at, after all that would stop it from writing has been looked for."""
+    sama_states.refuse_quick_mask(image, drawables)
+    sama_source.refuse_floating_selection(image)
+    visible = config.get_property("source") == sama_source.VISIBLE
+    layer = None if visible else sama_source.the_layer(image, drawables)
+    with sama_source.view(image, layer) as view:
+        sama_write.check_selectable(image, view.frame)
+        yield view
+
+
+class _Question:
+    """What the engine is asked: first taken from the image, at last compared with what is there then."""
+
+    def __init__(self, image, config, verb, steps):
+        self.image, self.config, self.verb, self.steps = image, config, verb, steps
+
+    def take(self, view, before_reading=None):
+        """Gather prompt and picture; `before_reading` is called with the prompt in between."""
+        sama_source.check_size(view.frame)
+        get, steps = self.config.get_property, self.steps
+        include, exclude, use_selection = get("include-path"), get("exclude-path"), get("use-selection")
+        with steps.step("collect"):
+            source = sama_collect.decide(self.image, include, exclude, use_selection)
+            self.prompt, self.used = sama_collect.collect(self.image, view.frame, source), source.used()
+            self.selection = sama_changes.selection_that_counts(
+                self.image, view.frame, self.prompt, self.verb, use_selection
+            )
+        if before_reading is not None:
+            before_reading(self.prompt)
+        Gimp.progress_init("SAMA: reading the picture")
+        with steps.step("read"):
+            self.picture = view.read()
+
+    def ask(self, decontaminate):
+        """Return the engine's answer."""
+        answer = self._ask(self.picture, self.prompt, decontaminate)
+        answer.notes[:0] = self.prompt.notes
+        self.steps.seconds["receive"] = answer.receive_seconds
+        Gimp.progress_set_text("SAMA: writing the result")
+        return answer
+
+    def foreground_below_effects(self, plan):
+        """Return the edge's colours as they are below the layer's effects, through which they will be seen.
+
+        A question of its own, asked before the one for alpha: what is below may look quite different.
+        """
+        below = sama_source.read_without_effects(self.image, plan.layer, plan.alpha)
+        return self._ask(below, self.prompt, True).foreground
+
+    def fitted(self, answer, view):
+        """Return the answer for what the view shows now, which may be a part of what was asked about.
+
+        Raises:
+            CallingError: it is something else, or the selection that takes part is.
+        """
+        sama_changes.check_selection(self.selection, self.image)
+        asked = (self.picture.width, self.picture.height)
+        now = view.read()
+        x, y = sama_changes.corner_in(self.picture, now, view.frame.name)
+        size = (now.width, now.height)
+        alpha = place(answer.alpha, asked, (-x, -y), size)
+        foreground = answer.foreground and place(answer.foreground, asked, (-x, -y), size, 3)
+        self.clicks = sama_record.moved(self.prompt.request(), -x, -y)
+        return replace(answer, width=now.width, height=now.height, alpha=alpha, foreground=foreground)
+
+    def _ask(self, picture, prompt, decontaminate):
+        job = sama_job.Job(self.verb, picture, prompt, self.config.get_property("model"), decontaminate)
+        # The engine may keep us waiting for long. No undo group is open meanwhile, and Cancel simply kills this
+        # process: nothing has been changed by then, and the engine drops the job when the connection closes.
+        return sama_job.run_in_thread(
+            lambda report: sama_job.run(job, report, self.steps), report=_show_progress, idle=_handle_events
         )
-    include, exclude = config.get_property("include-path"), config.get_property("exclude-path")
-    with steps.step("collect"):
-        prompt = sama_collect.collect(image, frame, include, exclude, config.get_property("use-selection"))
-    Gimp.progress_init("SAMA: reading the picture")
-    with steps.step("read"):
-        picture = sama_source.read(image, layer)
-    decontaminate = (
-        verb == "matte"
-        and config.get_property("decontaminate")
-        and config.get_property("output") == sama_write.NEW_LAYER
-    )
-    job = sama_job.Job(verb, picture, prompt, config.get_property("model"), decontaminate)
-    # The engine may keep us waiting for long. No undo group is open meanwhile, and Cancel simply kills this process:
-    # nothing has been changed by then, and the engine drops the job when the connection closes.
-    answer = sama_job.run_in_thread(
-        lambda report: sama_job.run(job, report, steps), report=_show_progress, idle=_handle_events
-    )
-    steps.seconds["receive"] = answer.receive_seconds
-    Gimp.progress_set_text("SAMA: writing the result")
-    return answer
 
 
 def _show_progress(fraction, text):

@@ -21,9 +21,9 @@ WRITABLE = GObject.ParamFlags.READWRITE
 
 PROMPT_HELP = (
     "Draw with the Path tool (B): each anchor of an open stroke is a click on the thing you want, and a closed stroke "
-    "is drawn around it. A second path whose name begins with “exclude” holds clicks on what to leave out. Without "
-    "clicks the current selection says what is wanted. A few precise clicks work best. All work is done on this "
-    "computer."
+    "is drawn around it; one within another is a hole. A second path whose name begins with “exclude” holds clicks on "
+    "what to leave out. Without clicks the current selection says what is wanted. A few precise clicks work best. All "
+    "work is done on this computer."
 )
 
 
@@ -60,7 +60,7 @@ class SamaSelect(Gimp.PlugIn):
         else:
             self._describe_matte(procedure)
         procedure.add_string_argument(
-            "model", "Model _name", "Name of the engine's model; lite comes with it", "lite", WRITABLE
+            "model", "Model _name", "Which of the engine's models does the work; lite comes with it", "lite", WRITABLE
         )
         procedure.add_double_return_value(
             "score", "Score", "The engine's own estimate of how good the result is, 0 to 1", 0.0, 1.0, 0.0, WRITABLE
@@ -128,24 +128,24 @@ class SamaSelect(Gimp.PlugIn):
     def _add_prompt_arguments(self, procedure):
         procedure.add_path_argument(
             "include-path",
-            "_Include path",
-            "Clicks on the thing (open strokes) or outlines around it (closed strokes); none: the selected path, or "
-            "the only path there is",
+            "Cl_icks on the thing",
+            "Clicks on the thing (open strokes) or outlines around it (closed strokes; one within another is a hole). "
+            "None: the selected path, or the only path there is",
             True,
             WRITABLE,
         )
         procedure.add_path_argument(
             "exclude-path",
-            "_Exclude path",
-            "Clicks on what to leave out; none: a path whose name begins with “exclude”",
+            "Clicks on what to _leave out",
+            "Clicks on what does not belong to the thing. None: a path whose name begins with “exclude”",
             True,
             WRITABLE,
         )
         procedure.add_boolean_argument(
             "use-selection",
             "_Use the selection",
-            "Without clicks, take the current selection as a rough outline of the thing. With clicks it is not asked, "
-            "for after a first run it is the previous answer",
+            "Take the current selection as a rough outline of the thing, without clicks or when it was made after "
+            "them. With newer clicks it is not asked, for after a first run it is the previous answer",
             True,
             WRITABLE,
         )
@@ -157,13 +157,13 @@ class SamaSelect(Gimp.PlugIn):
 
 def run_select(procedure, run_mode, image, drawables, config, data):
     """Filters → SAMA Select."""
-    arguments = ["use-selection", "operation", "feather", "source", "model"]
+    arguments = ["use-selection", "operation", "feather", "source"]
     return guarded(procedure, run_mode, image, drawables, config, "SAMA Select", "Selec_t", arguments)
 
 
 def run_matte(procedure, run_mode, image, drawables, config, data):
     """Layer → Add SAMA Alpha Matte."""
-    arguments = ["use-selection", "source", "output", "existing-mask", "decontaminate", "model"]
+    arguments = ["use-selection", "source", "output", "existing-mask", "decontaminate"]
     return guarded(procedure, run_mode, image, drawables, config, "Add SAMA Alpha Matte", "_Matte", arguments)
 
 
@@ -173,10 +173,13 @@ def guarded(procedure, run_mode, image, drawables, config, title, ok_label, argu
 
     try:
         return _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments)
-    except CallingError as error:
-        return procedure.new_return_values(Gimp.PDBStatusType.CALLING_ERROR, GLib.Error(str(error)))
     except PluginError as error:
-        return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, GLib.Error(str(error)))
+        if sys.stderr is not None and run_mode != Gimp.RunMode.NONINTERACTIVE:
+            # The window that GIMP shows for it is soon closed; a terminal keeps the words for a report.
+            print("SAMA:", error, file=sys.stderr)
+        status = Gimp.PDBStatusType
+        kind = status.CALLING_ERROR if isinstance(error, CallingError) else status.EXECUTION_ERROR
+        return procedure.new_return_values(kind, GLib.Error(str(error)))
     except Exception as error:
         import traceback
 
@@ -190,30 +193,35 @@ def guarded(procedure, run_mode, image, drawables, config, title, ok_label, argu
 
 
 def _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
+    import sama_memory
     import sama_run
 
-    interactive = run_mode == Gimp.RunMode.INTERACTIVE
+    notes = []
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        # Kept from an earlier run, a path may be gone or of another image: nobody chose it this time.
-        for name in PATHS:
-            path = config.get_property(name)
-            if path is not None and path not in image.get_paths():
-                config.set_property(name, None)
-    if interactive:
+        # GIMP keeps the values for the next time, but not the paths; the image does. Of others' paths none is meant.
+        include, exclude, notes = sama_memory.chosen(image)
+        for name, path in zip(PATHS, (include, exclude)):
+            config.set_property(name, path)
+    if run_mode == Gimp.RunMode.INTERACTIVE:
         import sama_dialog
+        import sama_states
 
-        if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments):
+        remarks = notes + sama_states.remarks(image, drawables)
+        if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments, remarks):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+        notes = []
     command = sama_run.select if procedure.get_name() == SELECT else sama_run.matte
     try:
+        if run_mode != Gimp.RunMode.NONINTERACTIVE:
+            sama_memory.choose(image, *map(config.get_property, PATHS))
         result = command(image, drawables, config)
     finally:
-        if interactive:
-            # GIMP keeps the values for the next time, but cannot keep a path and would say so on the console.
+        if run_mode != Gimp.RunMode.NONINTERACTIVE:
+            # GIMP would try to keep these too, and say on the console that it cannot.
             for name in PATHS:
                 config.set_property(name, None)
-    notes = "\n".join(result.notes)
-    if interactive and notes:
+    notes = "\n".join(notes + result.notes)
+    if run_mode != Gimp.RunMode.NONINTERACTIVE and notes:
         Gimp.message(notes)
     values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
     values.remove(2)

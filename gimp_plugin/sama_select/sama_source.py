@@ -1,18 +1,23 @@
-"""What the engine gets to see: one layer's own pixels, or the picture as it is shown."""
+"""What the engine gets to see: one layer as it looks, or the picture as it is shown."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import Iterator, Optional
+from contextlib import ExitStack, contextmanager
+from typing import Callable, Iterator, NamedTuple, Optional
 
 import gi
 
 gi.require_version("Gimp", "3.0")
+import sama_again  # noqa: E402
+import sama_effects  # noqa: E402
 import sama_pixels  # noqa: E402
+import sama_scratch  # noqa: E402
 from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError, ExecutionError  # noqa: E402
+from sama_client import MAX_PIXELS, MAX_SIDE  # noqa: E402
+from sama_errors import CallingError  # noqa: E402
 from sama_job import Picture  # noqa: E402
 from sama_prompt import Frame  # noqa: E402
+from sama_record import Record  # noqa: E402
 
 LAYER, VISIBLE = "layer", "visible"
 _INTEGER = tuple(
@@ -50,82 +55,88 @@ def refuse_floating_selection(image) -> None:
         raise CallingError("There is a floating selection. Anchor it (Layer → Anchor) or make it a layer first.")
 
 
-def frame_of(image, layer: Optional[Gimp.Layer]) -> Frame:
-    """Return the place of the source on the canvas: of `layer`, or for None of the picture as shown."""
-    if layer is None:
-        return Frame(image.get_width(), image.get_height(), 0, 0, "the picture")
-    _, x, y = layer.get_offsets()
-    return Frame(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
+class View(NamedTuple):
+    """The source, open for reading: where it lies on the canvas, and how to read it, once or again."""
 
-
-def read(image, layer: Optional[Gimp.Layer]) -> Picture:
-    """Return the source's pixels as the engine wants them, leaving no trace in the image or its undo history.
-
-    What lies under transparency is not what the user clicks on (text, for one, has its colour everywhere), so it is
-    laid over a middle grey.
-
-    Raises:
-        CallingError: there is nothing but transparency.
-    """
-    if layer is None:
-        with _scratch(image.get_width(), image.get_height()) as scratch:
-            shown = Gimp.Layer.new_from_visible(image, scratch, "visible")
-            return sama_pixels.read_picture(shown, over_grey=_is_seen_through(shown))
-    if not _is_seen_through(layer):
-        return sama_pixels.read_picture(layer, over_grey=False)
-    if image.get_precision() in _INTEGER:
-        return sama_pixels.read_picture(layer, over_grey=True)
-    # Floating-point colours may be brighter than white, and only integers are sure to end there.
-    with _scratch(layer.get_width(), layer.get_height()) as scratch:
-        return sama_pixels.read_picture(copy_into(scratch, layer), over_grey=True)
-
-
-def _is_seen_through(drawable):
-    alpha = sama_pixels.read_alpha(drawable)
-    if alpha is not None and not any(alpha):
-        raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
-    return alpha is not None
-
-
-def copy_into(scratch, layer) -> Gimp.Layer:
-    """Return a plain copy of the layer in the scratch image: at the origin, shown in full, without its mask.
-
-    Text becomes pixels, and a group one layer.
-    """
-    copy = insert(scratch, Gimp.Layer.new_from_drawable(layer, scratch))
-    copy.set_lock_content(False)
-    copy.set_lock_position(False)
-    copy.set_lock_visibility(False)
-    copy.set_lock_alpha(False)
-    copy.set_offsets(0, 0)
-    copy.set_visible(True)
-    copy.set_opacity(100.0)
-    copy.set_mode(Gimp.LayerMode.NORMAL)
-    if copy.get_mask() is not None:
-        done(copy.remove_mask(Gimp.MaskApplyMode.DISCARD))
-    if type(copy) is not Gimp.Layer:
-        copy = scratch.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE)
-    return copy
-
-
-def insert(image, layer) -> Gimp.Layer:
-    """Insert the layer on top and return it."""
-    done(image.insert_layer(layer, None, 0))
-    return layer
-
-
-def done(success: bool) -> None:
-    """Raise ExecutionError with GIMP's own words unless a PDB call succeeded: those return False, they do not raise."""
-    if not success:
-        reason = Gimp.get_pdb().get_last_error()
-        raise ExecutionError("GIMP refused a step (%s). Nothing is lost: undo, then try again." % reason)
+    frame: Frame
+    read: Callable[[], Picture]
 
 
 @contextmanager
-def _scratch(width, height) -> Iterator[Gimp.Image]:
-    image = Gimp.Image.new(width, height, Gimp.ImageBaseType.RGB)
-    image.undo_disable()
-    try:
-        yield image
-    finally:
-        image.delete()
+def view(
+    image, layer: Optional[Gimp.Layer], record: Optional[Record] = None, take_back: Optional[Callable] = None
+) -> Iterator[View]:
+    """Open the source, leaving no trace in the image or its undo history.
+
+    Args:
+        image: the image.
+        layer: the layer or group to look at, with its effects and without its mask; None for the picture as shown.
+        record: of a matte in the layer's alpha, as which it is not looked at.
+        take_back: called with a duplicate of the image before that is looked at, to take earlier results off it; only
+            for the picture as shown.
+
+    Reading raises CallingError when there is nothing but transparency.
+    """
+    with ExitStack() as until_read:
+        if layer is None:
+            yield View(picture_frame(image), lambda: _read_shown(image, take_back))
+        elif layer.is_group() or sama_effects.on(layer):
+            check_size(sama_effects.place_of(layer))
+            target = until_read.enter_context(sama_scratch.plain(1, 1))
+            shown, frame = sama_effects.render(image, layer, target, record)
+            yield View(frame, lambda: _read(shown))
+        elif record is not None:
+            own = sama_effects.place_of(layer)
+            scratch = until_read.enter_context(sama_scratch.like(image, own.width, own.height))
+            copy = sama_scratch.copy_into(scratch, layer)
+            sama_again.restore_alpha(copy, record.alpha)
+            yield View(own, lambda: _read(copy))
+        else:
+            yield View(sama_effects.place_of(layer), lambda: _read(layer))
+
+
+def picture_frame(image) -> Frame:
+    """Return the place of the picture as shown: the canvas."""
+    return Frame(image.get_width(), image.get_height(), 0, 0, "the picture")
+
+
+def read_without_effects(image, layer, record: Optional[Record]) -> Picture:
+    """Return the layer's own pixels as the engine wants them, as they are below its effects."""
+    with sama_scratch.like(image, layer.get_width(), layer.get_height()) as scratch:
+        copy = sama_scratch.copy_into(scratch, layer)
+        if record is not None:
+            sama_again.restore_alpha(copy, record.alpha)
+        return _read(copy)
+
+
+def check_size(frame: Frame) -> None:
+    """Raise CallingError when the engine would not take a picture of this size."""
+    if frame.width * frame.height > MAX_PIXELS or max(frame.width, frame.height) > MAX_SIDE:
+        raise CallingError(
+            "%s is too large with %d×%d pixels; %d megapixels and %d pixels a side are the most. Scale or crop a copy."
+            % (frame.name[0].upper() + frame.name[1:], frame.width, frame.height, MAX_PIXELS // 1_000_000, MAX_SIDE)
+        )
+
+
+def _read_shown(image, take_back):
+    with ExitStack() as until_read:
+        if take_back is not None:
+            image = until_read.enter_context(sama_scratch.duplicate(image))
+            take_back(image)
+        scratch = until_read.enter_context(sama_scratch.plain(image.get_width(), image.get_height()))
+        return _read(Gimp.Layer.new_from_visible(image, scratch, "visible"))
+
+
+def _read(layer):
+    """Read a layer's buffer. What lies under transparency is not what the user clicks on (text, for one, has its
+    colour everywhere), so it is laid over a middle grey."""
+    alpha = sama_pixels.read_alpha(layer)
+    if alpha is None:
+        return sama_pixels.read_picture(layer, over_grey=False)
+    if not any(alpha):
+        raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
+    if layer.get_image().get_precision() in _INTEGER:
+        return sama_pixels.read_picture(layer, over_grey=True)
+    # Floating-point colours may be brighter than white, and only integers are sure to end there.
+    with sama_scratch.plain(layer.get_width(), layer.get_height()) as scratch:
+        return sama_pixels.read_picture(sama_scratch.copy_into(scratch, layer), over_grey=True)

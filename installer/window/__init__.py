@@ -1,1 +1,1 @@
-"""The installer's window, through qtpy. Runs in a small environment of its own and drives the installer as a child."""
+"""The installer's window, through qtpy. Runs in a small environment of its own, and installs on a thread."""

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from installer.events import Event, Finding, Finished, Note, Planned, RemovalPlanned, StepDone, StepFailed, StepStarted
-from installer.window import gimp_start, installed
-from installer.window.feed import step_title
+from installer import checkout, command, models
+from installer.events import Event, Finding, Finished, ModelOffer, Note, Planned, RemovalPlanned, StepDone, StepStarted
+from installer.failures import InstallError
+from installer.removal import weight_files
+from installer.state import Manifest
 from installer.window.frame import Frame
-from installer.window.models_feed import ModelFetch, ModelList
-from installer.window.pages.check import CheckPage
-from installer.window.pages.done import DonePage
-from installer.window.pages.failure import FailurePage
-from installer.window.pages.looking import LookingPage
-from installer.window.pages.models import ModelsPage, Wanted
+from installer.window.pages.check import CheckPage, LookingPage
+from installer.window.pages.endings import DonePage, FailurePage, RemovalPage, gimp_command, report, start_detached
+from installer.window.pages.models import ModelsPage
 from installer.window.pages.progress import ProgressPage
-from installer.window.pages.removal import RemovalPage
 from installer.window.pages.welcome import Choice, WelcomePage
-from installer.window.parts.state_icon import State
-from installer.window.programs import Programs
-from installer.window.report import report
-from installer.window.run import InstallerRun
+from installer.window.session import Session
+from installer.window.widgets import State
+from sama_core import paths
 
 FOUND, MODELS, INSTALL, CHECK, DONE = "What was found", "Models", "Install", "Try it out", "Done"
 _REMOVING = ("Removing", "This takes a moment.")
@@ -50,12 +50,15 @@ class _Journey:
     plan: Planned | None = None
     notes: list[tuple[str, bool]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
-    to_fetch: list[Wanted] = field(default_factory=list)
-    not_fetched: dict[str, str] = field(default_factory=dict)
+    step: str = ""
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 class Controller(QObject):
     """Leads a person through the installation.
+
+    Args:
+        options: the installer's own, as the person gave them.
 
     Attributes:
         left: the window has been closed, and nothing runs any more.
@@ -63,17 +66,16 @@ class Controller(QObject):
 
     left = Signal()
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, options: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.programs = programs
+        self.options = options
         self.frame = Frame(ENTRIES)
         self.looking, self.welcome, self.models = LookingPage(), WelcomePage(), ModelsPage()
         self.progress, self.check, self.done = ProgressPage(), CheckPage(), DonePage()
         self.failure, self.removal = FailurePage(), RemovalPage()
         self._journey = _Journey()
         self._buttons = _Buttons()
-        self._run: InstallerRun | None = None
-        self._fetch: ModelFetch | None = None
+        self._run: Session | None = None
         self._stopping = self._leaving = False
         self.frame.back.clicked.connect(lambda: self._press(self._buttons.back))
         self.frame.other.clicked.connect(lambda: self._press(self._buttons.other))
@@ -92,7 +94,7 @@ class Controller(QObject):
         self._journey = _Journey()
         self._show(self.looking, FOUND)
         self._name(back=("&Quit", self.frame.close))
-        self._start(self.programs.look(), self._note_plan, self._looked)
+        self._start((*self.options, "--dry-run"), self._note_plan, self._looked)
 
     # What was found
 
@@ -108,15 +110,15 @@ class Controller(QObject):
         self._show(self.welcome, FOUND)
         plan = self._journey.plan
         if plan is not None and end.status == 0:
-            self.welcome.show_plan(plan, self._journey.notes, installed.is_installed())
+            self.welcome.show_plan(plan, self._journey.notes, _is_installed())
         else:
-            self.welcome.show_problem(end.message, installed.is_installed())
+            self.welcome.show_problem(end.message, _is_installed())
 
     def _offer_choice(self) -> None:
         if not self._shows(self.welcome):
             return
         quit_it, again = ("&Quit", self.frame.close), ("&Look again", self.look)
-        if self.welcome.choice is Choice.REMOVE or (not self.welcome.ready and installed.is_installed()):
+        if self.welcome.choice is Choice.REMOVE or (not self.welcome.ready and _is_installed()):
             self._name(back=quit_it, other=again, next=("&Remove…", self._ask_removal))
         elif self.welcome.ready:
             self._name(back=quit_it, other=again, next=("&Next", self._list_models))
@@ -133,18 +135,20 @@ class Controller(QObject):
 
     def use_profile(self, folder: str) -> None:
         """Install into the GIMP whose settings folder this is, too, and look again."""
-        self.programs = replace(self.programs, options=(*self.programs.options, "--gimp-profile", folder))
+        self.options = (*self.options, "--gimp-profile", folder)
         self.look()
 
     # Models
 
     def _list_models(self) -> None:
-        listing = ModelList(self.programs.list_models(), self)
-        listing.listed.connect(self._show_models)
+        # What the engine is installed from is asked: at first there is no engine yet.
+        python, source = Path(sys.executable), checkout.package()
+        self._listing = Session(lambda listing, stop: listing.tell(models.offers(python, source, bundled=True)), self)
+        self._listing.told.connect(self._show_models)
         self._name(back=("&Quit", self.frame.close))
-        listing.start()
+        self._listing.start()
 
-    def _show_models(self, offers: list) -> None:
+    def _show_models(self, offers: tuple[ModelOffer, ...]) -> None:
         self._show(self.models, MODELS)
         self.models.show_offers(offers)
 
@@ -166,111 +170,74 @@ class Controller(QObject):
         return [step for step in (plan.steps if plan else ()) if step != "check"]
 
     def _install(self) -> None:
-        self._journey.to_fetch = self.models.wanted()
-        repair = self.welcome.choice is Choice.REPAIR
-        self._list_steps()
-        if not self._steps() and not repair:
-            self._fetch_next()
+        repairs, wanted = self.welcome.choice is Choice.REPAIR, self.models.wanted()
+        if not (self._steps() or repairs or wanted):
+            self.try_out()
             return
+        self._get(["--repair"] if repairs else [], wanted)
+
+    def _get(self, how: list[str], wanted: list[str]) -> None:
+        self._journey.missing = {}
+        self._begin_progress(self._steps())
         self._show(self.progress, INSTALL)
         self._name(back=("&Cancel", self.stop))
-        self._start(self.programs.install(repair), self._show_step, self._installed)
+        named = [option for wish in wanted for option in ("--model", wish)]
+        self._change((*self.options, "--yes", "--no-self-check", *how, *named), self._installed)
 
-    def _list_steps(self) -> None:
-        steps = [(step, step_title(step)) for step in self._steps()]
-        steps += [(f"model {wanted.name}", _fetch_title(wanted)) for wanted in self._journey.to_fetch]
+    def _begin_progress(self, steps: list[str]) -> None:
         self.progress.begin("Installing", "You can go on working meanwhile.", steps)
 
     def _show_step(self, event: Event) -> None:
         if isinstance(event, Planned):
-            # A repair takes other steps than were planned at first.
+            # A repair takes other steps than were planned at first, and models are one more.
             self._journey.plan = event
-            self._list_steps()
+            self._begin_progress(self._steps())
         if isinstance(event, RemovalPlanned):
-            self.progress.begin(*_REMOVING, [(step, step_title(step)) for step in event.steps])
+            self.progress.begin(*_REMOVING, list(event.steps))
+        if isinstance(event, StepStarted):
+            self._journey.step = event.step
         # Looked at once more before anything is done: no step that a person waits for.
         if isinstance(event, (StepStarted, StepDone)) and event.step == "look":
             return
         self.progress.show_event(event)
 
     def _installed(self, end: Finished) -> None:
-        if end.status == 0:
-            self._fetch_next()
-            return
-        self.progress.steps.end_running(State.FAILED)
-        lead = "What had been made was taken away again." if self.progress.taken_back else "Nothing was changed."
-        title = "SAMA was not installed" if self._stopping else "SAMA could not be installed"
-        self._fail(title, lead, end.message, self.look)
-
-    # Download of models
-
-    def _fetch_next(self) -> None:
-        if not self._journey.to_fetch:
-            self._fetched()
-            return
-        wanted = self._journey.to_fetch.pop(0)
-        step = f"model {wanted.name}"
-        self._show(self.progress, INSTALL)
-        self._name(back=("&Cancel", self.stop))
-        self.progress.show_event(StepStarted(step, _fetch_title(wanted), 0, 0))
-        command = (
-            self.programs.take_model(wanted.name, wanted.file) if wanted.file else self.programs.get_model(wanted.name)
-        )
-        self._fetch = ModelFetch(command, step, self)
-        self._fetch.progress.connect(self.progress.show_event)
-        self._fetch.said.connect(self._journey.log.append)
-        self._fetch.finished.connect(lambda there, message: self._end_fetch(wanted, there, message))
-        self._fetch.start()
-
-    def _end_fetch(self, wanted: Wanted, there: bool, message: str) -> None:
-        step = f"model {wanted.name}"
-        self._fetch = None
-        if there:
-            self.progress.steps.show_step(step, _fetch_title(wanted), State.DONE)
-        else:
-            self._journey.not_fetched[wanted.title] = message
-            self.progress.show_event(StepFailed(step, message))
-        if self._leaving:
-            self.frame.close()
-        elif self._stopping:
-            self._journey.to_fetch.clear()
-            self._fetched()
-        else:
-            self._fetch_next()
-
-    def _fetched(self) -> None:
-        missing = self._journey.not_fetched
-        if not missing or self._stopping:
-            self._stopping = False
+        if end.missing:
+            self._journey.missing = {self.models.title(name): reason for name, reason in end.missing.items()}
+            self._lacks_models(list(end.missing))
+        elif end.status == 0 or (self._stopping and self._journey.step == "models"):
+            # By the time of the models SAMA itself is there.
             self.try_out()
-            return
-        message = " ".join(f"{title}: {reason}" for title, reason in missing.items())
-        self._show(self.failure, INSTALL)
+        else:
+            self.progress.steps.end_running(State.FAILED)
+            lead = "What had been made was taken away again." if self.progress.taken_back else "Nothing was changed."
+            title = "SAMA was not installed" if self._stopping else "SAMA could not be installed"
+            self._fail(title, lead, end.message, self.look)
+
+    def _lacks_models(self, names: list[str]) -> None:
+        message = " ".join(f"{title}: {reason}" for title, reason in self._journey.missing.items())
         lead = "SAMA itself is installed, with the model that comes with it."
+        self._show(self.failure, INSTALL)
         self.failure.show_failure("Not every model is there", lead, message, self._log(), stopped=True)
+        again = [wish for wish in self.models.wanted() if wish.partition("=")[0] in names]
         self._name(
             back=("&Quit", self.frame.close),
-            other=("&Try again", self._fetch_again),
+            other=("&Try again", lambda: self._get([], again)),
             next=("&Go on without", self.try_out),
         )
-
-    def _fetch_again(self) -> None:
-        missing = self._journey.not_fetched
-        self._journey.to_fetch = [wanted for wanted in self.models.wanted() if wanted.title in missing]
-        self._journey.not_fetched = {}
-        self._fetch_next()
 
     # Trying it out
 
     def try_out(self) -> None:
         """Try the engine and every GIMP."""
-        if not self.programs.checks:
+        self._stopping = False
+        if "--no-self-check" in self.options:
             self._finish()
             return
         self.check.begin()
         self._show(self.check, CHECK)
         self._name(back=("&Cancel", self.stop))
-        self._start(self.programs.check(), self._show_finding, self._tried_out)
+        self._start((*self.options, "--yes"), self._show_finding, self._tried_out)
 
     def _show_finding(self, event: Event) -> None:
         if isinstance(event, Finding):
@@ -289,21 +256,22 @@ class Controller(QObject):
         self._name(back=("&Close", self.frame.close), other=copy, next=again)
 
     def _finish(self) -> None:
-        missing = ", ".join(self._journey.not_fetched)
+        missing = ", ".join(self._journey.missing)
         self.done.show_more(f"Not downloaded: {missing}. Start this installer again to get it." if missing else "")
         self._show(self.done, DONE)
-        start = gimp_start.command(self._journey.plan.gimps if self._journey.plan else ())
+        start = gimp_command(self._journey.plan.gimps if self._journey.plan else ())
         opens = ("&Open GIMP", lambda: self._open_gimp(start)) if start else None
         self._name(other=opens, next=("&Close", self.frame.close))
 
     def _open_gimp(self, command: list[str]) -> None:
-        gimp_start.start(command)
+        start_detached(command)
         self.frame.close()
 
     # Removal
 
     def _ask_removal(self) -> None:
-        self.removal.show_models(*installed.models())
+        fetched = [file for file in weight_files() if file.suffix in (".pth", ".safetensors", ".pt", ".part")]
+        self.removal.show_models(len(fetched), sum(file.stat().st_size for file in fetched))
         self._show(self.removal, None)
         self._name(back=("&Back", self._back_to_found), next=("&Remove", self._remove))
 
@@ -311,7 +279,8 @@ class Controller(QObject):
         self.progress.begin(*_REMOVING, [])
         self._show(self.progress, None)
         self._name()
-        self._start(self.programs.remove(self.removal.models.isChecked()), self._show_step, self._removed)
+        weights = "--remove-weights" if self.removal.models.isChecked() else "--keep-weights"
+        self._change(("--uninstall", "--yes", weights, "--keep-window"), self._removed)
 
     def _removed(self, end: Finished) -> None:
         if end.status == 0:
@@ -323,9 +292,19 @@ class Controller(QObject):
 
     # What runs
 
-    def _start(self, command: list[str], tell: Callable[[Event], None], end: Callable[[Finished], None]) -> None:
+    def _change(self, options: tuple[str, ...], end: Callable[[Finished], None]) -> None:
+        """Run what changes something; who started the window goes on with it should the window come to a sudden end."""
+
+        def ended(how: Finished) -> None:
+            _say_doing(())
+            end(how)
+
+        _say_doing(options)
+        self._start(options, self._show_step, ended)
+
+    def _start(self, options: tuple[str, ...], tell: Callable[[Event], None], end: Callable[[Finished], None]) -> None:
         self._stopping = False
-        run = InstallerRun(command, self)
+        run = Session(lambda front, stop: command.carry_out(command.parsed(list(options)), front, stop), self)
 
         def finished(how: Finished) -> None:
             self._journey.log += run.log
@@ -342,27 +321,24 @@ class Controller(QObject):
 
     def stop(self) -> None:
         """Stop what runs; what it made is taken back before anything else can be done."""
-        if self._run is None and self._fetch is None:
+        if self._run is None:
             return
         self._stopping = True
         self._name(back=("&Cancel", self.stop))
         self.frame.back.setEnabled(False)
-        if self._run is not None:
-            self.progress.stopping()
-            self._run.stop()
-        if self._fetch is not None:
-            self._fetch.stop()
+        self.progress.stopping()
+        self._run.stop()
 
     def leave(self) -> None:
         """Close the window without asking; what runs is stopped first."""
         self._leaving = True
-        if self._run is None and self._fetch is None:
+        if self._run is None:
             self.frame.close()
         else:
             self.stop()
 
     def _close(self, event: QCloseEvent) -> None:
-        if self._run is None and self._fetch is None:
+        if self._run is None:
             event.accept()
             self.left.emit()
             return
@@ -417,5 +393,16 @@ class Controller(QObject):
             action()
 
 
-def _fetch_title(wanted: Wanted) -> str:
-    return f"Take {wanted.title} from its file" if wanted.file else f"Download {wanted.title}"
+def _say_doing(options: tuple[str, ...]) -> None:
+    """Say on stdout with which options to go on with what is being done; none, when nothing is."""
+    print(json.dumps(options), flush=True)
+
+
+def _is_installed() -> bool:
+    """Whether there is something of SAMA's to update, repair or remove."""
+    try:
+        manifest = Manifest.load(paths.home())
+    except InstallError:
+        # Damaged: still something that is there.
+        return True
+    return bool(manifest.environment or manifest.files)

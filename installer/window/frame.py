@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from installer.window import look
-from installer.window.parts.words import give_part, label
+from installer.window.widgets import give_part, label
 
 
 class Page(QWidget):

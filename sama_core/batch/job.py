@@ -8,6 +8,7 @@ batch made here and nobody changed since.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sama_core import __version__
+from sama_core import __version__, drafts
 from sama_core.batch.failures import BatchError, BatchStopped
 from sama_core.batch.journal import Journal
 from sama_core.batch.prompts_file import OWN_FOLDER, PhotoPrompt
@@ -27,7 +28,7 @@ from sama_core.file_lock import FileLock
 from sama_core.weights.checksum import file_sha256
 
 REPORT = "report.json"
-_PHOTOS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm"}
+_PHOTOS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif", ".bmp", ".ppm"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ class Batch:
         tell: called with each photo's line as soon as it is known.
 
     Raises:
-        BatchError: the folders cannot be used, or another batch works on them.
-        OSError: the folder of outputs cannot be written to.
+        BatchError: the folders cannot be used, the one for outputs cannot be written to, or another batch works there.
     """
 
     def __init__(
@@ -106,7 +106,17 @@ class Batch:
         self.lines: list[Line] = []
 
     def __enter__(self) -> Batch:
+        try:
+            return self._enter()
+        except OSError as error:
+            raise BatchError(
+                f"Nothing can be written into {self._out}: {error.strerror or error}. Choose another folder."
+            ) from error
+
+    def _enter(self) -> Batch:
         self._own.mkdir(parents=True, exist_ok=True)
+        if not os.access(self._out, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._out))
         self._lock = FileLock(self._own / "lock")
         if not self._lock.acquire():
             raise BatchError(f"Another batch is writing into {self._out}. Wait for it, or write elsewhere.")
@@ -138,6 +148,7 @@ class Batch:
                     if not path.is_file():
                         raise _CannotBe(f"There is no file {path.name}. Check the name.")
                 key = self._key(prompt, photo, mask)
+                self._check_folder(prompt.output)
                 if self._is_made(prompt.output, key) and not self._force:
                     self._add(Line(prompt.photo, prompt.output, "kept"))
                     continue
@@ -220,8 +231,9 @@ class Batch:
             ),
         }
         draft = self._own / f"{REPORT}.{os.getpid()}"
-        draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(self._out / REPORT)
+        with drafts.named(self._out / REPORT):
+            draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            draft.replace(self._out / REPORT)
         return report
 
     def _key(self, prompt: PhotoPrompt, photo: Path, mask: Path | None) -> str:
@@ -250,13 +262,37 @@ class Batch:
             )
         return self._journal.key_of(output, sha256) == key
 
+    def _check_folder(self, output: str) -> None:
+        """See, before the work, that the output can get its name.
+
+        Raises:
+            _CannotBe: its folder is a file, or cannot be written to.
+            OSError: the name is none on this system.
+        """
+        folder = self._out / output
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            folder.lstat()
+        folder = folder.parent
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        if not folder.is_dir():
+            raise _CannotBe(
+                f"{folder.name} is not a folder, so that {output} has no place. Move it away, or give this photo "
+                "another output."
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _CannotBe(
+                f"The folder of {output} cannot be written to. Check its permissions, or give the photo another output."
+            )
+
     def _name(self, task: Task, sha256: str) -> None:
         output = task.prompt.output
         self._is_made(output, task.key)
         path = self._out / output
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal.add(output, task.key, sha256)
-        Path(task.draft).replace(path)
+        with drafts.named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal.add(output, task.key, sha256)
+            Path(task.draft).replace(path)
 
     def _add(self, line: Line) -> None:
         self.lines.append(line)

@@ -44,6 +44,9 @@ class BatchEngine(Protocol):
 MakeEngine = Callable[[], BatchEngine]
 
 
+_FULL = "The disk is full. Make room and give the same command again."
+
+
 @dataclass(frozen=True)
 class Task:
     """What a worker is given.
@@ -121,10 +124,14 @@ def make_product_engine(model: str, device: str, workers: int) -> BatchEngine:
 
 def work(engine: BatchEngine, task: Task) -> Outcome:
     """Do a task; whatever goes wrong becomes the outcome's `error`."""
+    from sama_core.image_files import NoRoom
+
     began = time.perf_counter()
     try:
         answer = _work(engine, task)
         sha256 = file_sha256(Path(task.draft))
+    except NoRoom:
+        return Outcome(task, _FULL, fatal=True)
     except SamaError as error:
         return Outcome(task, str(error))
     except MemoryError:
@@ -132,8 +139,10 @@ def work(engine: BatchEngine, task: Task) -> Outcome:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
         if full:
-            return Outcome(task, "The disk is full. Make room and give the same command again.", fatal=True)
-        place = f"{Path(error.filename).name}: " if error.filename else ""
+            return Outcome(task, _FULL, fatal=True)
+        # The user knows the output, not its draft.
+        name = task.prompt.output if error.filename == task.draft else Path(error.filename or "").name
+        place = f"{name}: " if name else ""
         return Outcome(task, f"{place}{error.strerror or error}. Check the place and its permissions.")
     except Exception as error:
         return Outcome(task, f"An unexpected problem ({type(error).__name__}: {error}). Please report it.")
@@ -149,23 +158,25 @@ def work(engine: BatchEngine, task: Task) -> Outcome:
 
 def _work(engine: BatchEngine, task: Task) -> Answer:
     from sama_core.cutout import cutout
-    from sama_core.image_files import read_image, read_mask, save_cutout, save_mask
+    from sama_core.image_files import check_room, read_image, read_mask, save_cutout, save_mask
     from sama_core.prompts import Prompt
 
     what = task.prompt
     image = read_image(task.photo)
     mask = read_mask(task.mask) if task.mask else None
-    prompt = Prompt(list(what.points), list(what.labels), what.box, mask).validated(*image.rgb.shape[:2])
+    height, width = image.rgb.shape[:2]
+    check_room(task.draft, height, width, channels=1 if what.kind == "select" or what.alpha_only else 4)
+    prompt = Prompt(list(what.points), list(what.labels), what.box, mask).validated(height, width)
     engine.set_image(image.rgb)
     if what.kind == "select":
         answer = engine.select(prompt)
-        save_mask(task.draft, answer.alpha)
+        save_mask(task.draft, answer.alpha, image.dpi)
     elif what.alpha_only:
         answer = engine.matte(prompt, method=what.method)
-        save_mask(task.draft, answer.alpha)
+        save_mask(task.draft, answer.alpha, image.dpi)
     else:
         answer = engine.matte(prompt, what.decontaminate, method=what.method)
-        save_cutout(task.draft, *cutout(image, answer))
+        save_cutout(task.draft, *cutout(image, answer), image.dpi)
     answer.notes[:0] = image.notes
     return answer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 import traceback
 from types import ModuleType
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == [name]:
             module = importlib.import_module(f"sama_core.cli.{name}")
             module.add_arguments(verb)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_with_negative_numbers(arguments))
     assert module is not None, "argparse lets no command line without a verb pass"
     try:
         with inductor_folder.kept_in_home():
@@ -68,6 +69,17 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         _complain(f"An unexpected problem ({type(error).__name__}). Please report it with the lines above.")
         return FAILED
+
+
+def _with_negative_numbers(arguments: list[str]) -> list[str]:
+    """Bind “-5,10” to the option before it: argparse would take it for an option of its own."""
+    bound: list[str] = []
+    for argument in arguments:
+        if re.match(r"-\.?\d", argument) and bound and re.fullmatch(r"--[a-z-]+", bound[-1]):
+            bound[-1] += f"={argument}"
+        else:
+            bound.append(argument)
+    return bound
 
 
 def _complain(text: str) -> None:

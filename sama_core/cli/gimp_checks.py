@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sama_core import paths
+from sama_core import gimp, paths
 from sama_core.cli.finding import Check
 
 PLUG_IN = "sama_select"
@@ -20,17 +16,13 @@ MENU_ENTRIES = {
     "plug-in-sama-select": "Filters → SAMA Select…",
     "plug-in-sama-alpha-matte": "Layer → Add SAMA Alpha Matte…",
 }
-_PROGRAMS = ("gimp-console-3.2", "gimp-console-3.0", "gimp-console-3", "gimp-console", "gimp-3.2", "gimp-3.0", "gimp")
-_FLATPAKS = (Path("/var/lib/flatpak/app/org.gimp.GIMP"), Path(".local/share/flatpak/app/org.gimp.GIMP"))
-_SNAP = Path("/snap/gimp")
 
 
 def check_gimps() -> Iterator[Check]:
     """The GIMP programs of this machine."""
-    found = [f"{version} ({program})" for program, version in gimp_programs().items()]
-    found += ["Flatpak" for place in _FLATPAKS if (Path.home() / place).exists()]
-    found += ["Snap" for place in [_SNAP] if place.exists()]
-    new = [text for text in found if not re.match(r"[0-2]\.", text)]
+    gimps = gimp.find_gimps(gimp.this_place())
+    found = [f"{known.version} ({known.program or known.packaging})" for known in gimps]
+    new = [known for known in gimps if not known.version.startswith(("0.", "1.", "2."))]
     # An AppImage or a bundle may lie anywhere: its settings folder shows that it was started.
     ok = bool(new or gimp_profiles())
     if found:
@@ -40,52 +32,9 @@ def check_gimps() -> Iterator[Check]:
     yield Check("GIMP", ok, detail, "Install GIMP 3.0 or newer, start it once, then run the installer.")
 
 
-def gimp_programs() -> dict[Path, str]:
-    """Return the GIMP programs in the usual places and the version that each says it is."""
-    found: dict[Path, str] = {}
-    seen: set[Path] = set()
-    for name in _PROGRAMS:
-        program = shutil.which(name, path=os.pathsep.join(_places()))
-        if program is None or (real := Path(program).resolve()) in seen:
-            continue
-        seen.add(real)
-        try:
-            done = subprocess.run(
-                [program, "--version"],
-                env={**os.environ, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=60,
-            )
-        except (OSError, subprocess.SubprocessError):
-            continue
-        if version := re.search(r"\b(\d+\.\d+\.\d+)\b", done.stdout):
-            found.setdefault(Path(program), version[1])
-    return found
-
-
-def _places() -> list[str]:
-    places = [os.environ.get("PATH", os.defpath)]
-    if sys.platform == "win32":
-        for base, more in (("PROGRAMFILES", ()), ("LOCALAPPDATA", ()), ("LOCALAPPDATA", ("Programs",))):
-            if base in os.environ:
-                places.append(str(Path(os.environ[base], *more, "GIMP 3", "bin")))
-    elif sys.platform == "darwin":
-        places += [str(base / "Applications/GIMP.app/Contents/MacOS") for base in (Path("/"), Path.home())]
-    return places
-
-
 def gimp_profiles() -> list[Path]:
     """Return GIMP 3's settings folders: where GIMP looks for plug-ins of this user, and where the installer put one."""
-    folders: set[Path] = set()
-    if os.environ.get("GIMP3_DIRECTORY"):
-        # GIMP reads a relative one from the home folder.
-        folders.add(Path.home() / os.environ["GIMP3_DIRECTORY"])
-    else:
-        root = _gimp_settings()
-        folders.update(folder for folder in root.glob("3.*") if re.fullmatch(r"3\.\d+", folder.name))
+    folders = set(gimp.settings_folders())
     try:
         manifest = json.loads((paths.home() / "manifest.json").read_text(encoding="utf-8"))
         installed = [Path(name) for name in manifest["files"] if "\0" not in name]
@@ -93,14 +42,6 @@ def gimp_profiles() -> list[Path]:
         installed = []
     folders.update(path.parents[2] for path in installed if path.name == f"{PLUG_IN}.py" and len(path.parents) > 2)
     return sorted(folder for folder in folders if folder.is_dir())
-
-
-def _gimp_settings() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "GIMP"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "GIMP"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "GIMP"
 
 
 def check_plug_ins() -> Iterator[Check]:

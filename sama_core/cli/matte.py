@@ -38,11 +38,12 @@ def run(args: argparse.Namespace) -> int:
         lambda engine, prompt, progress: engine.matte(
             prompt, decontaminate=clean, progress=progress, method=args.method
         ),
+        channels=1 if args.alpha_only else 4,
     )
     answer, image = result.answer, result.image
     if args.alpha_only:
-        save_mask(args.output, answer.alpha)
+        save_mask(args.output, answer.alpha, image.dpi)
     else:
-        save_cutout(args.output, *cutout(image, answer))
+        save_cutout(args.output, *cutout(image, answer), image.dpi)
     prompting.report(args, result)
     return 0

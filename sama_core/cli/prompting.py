@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare photo, prompt, output, device and model."""
     from sama_core.weights.registry import DEFAULT, MODELS
 
-    parser.add_argument("photo", type=Path, help="PNG, JPEG, TIFF or WebP file")
+    parser.add_argument("photo", type=Path, help="PNG, JPEG, TIFF, WebP, AVIF or HEIC file")
     prompt = parser.add_argument_group("what you want", "Pixels of the upright picture, from its top left corner.")
     prompt.add_argument(
         "--point", dest="clicks", metavar="X,Y", action="append", type=_include, help="a click on it; repeatable"
@@ -74,20 +74,27 @@ class Result:
     began: float
 
 
-def answer(args: argparse.Namespace, ask: Callable[[Engine, Prompt, Progress], Answer]) -> Result:
+def answer(args: argparse.Namespace, ask: Callable[[Engine, Prompt, Progress], Answer], channels: int = 1) -> Result:
     """Read the photo, check all that can be checked, load the model and `ask` it; tell notes on stderr.
+
+    Args:
+        args: the command line, parsed.
+        ask: what is asked of the engine.
+        channels: of what will be written: 1 for a mask or matte, 4 for a cut-out.
 
     Raises:
         SamaError: with what the user can do.
     """
-    from sama_core.image_files import check_output, read_image, read_mask
+    from sama_core.image_files import check_output, check_room, read_image, read_mask
 
     began = time.perf_counter()
     check_output(args.output, args.photo, args.mask)
     image = read_image(args.photo)
+    height, width = image.rgb.shape[:2]
+    check_room(args.output, height, width, channels)
     prompt = _prompt(args, None if args.mask is None else read_mask(args.mask))
     # Before the model is loaded: a click off the picture is known at once.
-    prompt = prompt.validated(*image.rgb.shape[:2])
+    prompt = prompt.validated(height, width)
     from sama_core import paths
     from sama_core.cli.progress_line import ProgressLine
     from sama_core.inference.engine import Engine

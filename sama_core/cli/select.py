@@ -14,6 +14,6 @@ def run(args: argparse.Namespace) -> int:
     from sama_core.image_files import save_mask
 
     result = prompting.answer(args, lambda engine, prompt, progress: engine.select(prompt, progress=progress))
-    save_mask(args.output, result.answer.alpha)
+    save_mask(args.output, result.answer.alpha, result.image.dpi)
     prompting.report(args, result)
     return 0

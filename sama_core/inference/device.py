@@ -69,7 +69,7 @@ def has_bfloat16() -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that a device's (or the machine's) memory ran out."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
 

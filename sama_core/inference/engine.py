@@ -13,24 +13,25 @@ import torch
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
 from sama_core.image_id import image_id as name_of
-from sama_core.images import PREPROCESSING_VERSION, Frame, Window
+from sama_core.images import PREPROCESSING_VERSION, Frame
 from sama_core.inference import device as devices
 from sama_core.inference import numba_cache
 from sama_core.inference.answer import Answer
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
+from sama_core.inference.parts import without_islands
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
 from sama_core.inference.request import Progress, Request, no_progress
-from sama_core.inference.second_look import finds_something, prompt_within, window_for
+from sama_core.inference.second_look import Looks, finds_something, prompt_alone, prompt_within
 from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
-from sama_core.prompts import Prompt
+from sama_core.prompts import REGION_LOGIT, Prompt
 from sama_core.weights import registry
 from sama_core.weights.refiner import load_refiner
 
@@ -83,7 +84,7 @@ class Engine:
         weights: a weight file to use instead of the model's own.
         adapter: a SAMA adapter file to use instead of the model's own.
         local_views: "reached" encodes the quadrants that the object reaches, "all" encodes all four.
-        second_look: whether a small object is looked at again in a crop of the photo (`second_look`).
+        second_look: whether a small object is looked at again in crops of the photo (`second_look`).
 
     Raises:
         UnknownModel, WeightsError, DeviceError.
@@ -177,8 +178,8 @@ class Engine:
         prediction = found.prediction
         picture = prediction.asked.picture
         with request.step("refine"):
-            alpha = select_alpha(prediction.frame, prediction.logits, picture.rgb, request.part(0.4, 1.0))
-            alpha = self._finished(alpha, picture, current, prompt)
+            alpha = select_alpha(prediction.frame, prediction.logits, picture.guide, request.part(0.4, 1.0))
+            alpha = self._finished(alpha, picture, current, prompt, soft=False)
         return self._answer(request, found, alpha)
 
     def matte(
@@ -215,8 +216,8 @@ class Engine:
                 alpha = self._refined(prediction, request, refining)
             else:
                 numba_cache.prepare()
-                alpha = matte_alpha(prediction.frame, prediction.logits, picture.rgb, refining)
-            alpha = self._finished(alpha, picture, current, prompt)
+                alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, refining)
+            alpha = self._finished(picture.evened(alpha), picture, current, prompt, soft=True)
         foreground = None
         if decontaminate:
             with request.step("foreground"):
@@ -246,10 +247,11 @@ class Engine:
         return self._current
 
     @staticmethod
-    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt) -> np.ndarray:
-        """An answer about a picture as one about the photo that contradicts no click."""
+    def _finished(alpha: np.ndarray, picture: Picture, photo: Picture, prompt: Prompt, soft: bool) -> np.ndarray:
+        """An answer about a picture as one about the photo that contradicts no click and holds no island."""
         whole = picture.uncrop(alpha, photo)
-        return keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        kept = keep_clicks(whole, photo.rgb, np.asarray(prompt.points), np.asarray(prompt.labels))
+        return without_islands(kept, prompt, soft)
 
     def _answer(
         self, request: Request, found: _Found, alpha: np.ndarray, foreground: np.ndarray | None = None
@@ -316,20 +318,16 @@ class Engine:
             self.encodes += OVERVIEW in missing and current.window is None
 
     def _find(
-        self, current: Picture, prompt: Prompt, task: Task | None, request: Request, twice: bool = False
+        self, current: Picture, prompt: Prompt, task: Task | None, request: Request, closer: bool = False
     ) -> _Found:
-        """What the networks say to a validated prompt, with a second look where one is of use and `twice` allows it."""
+        """What the networks say to a validated prompt; `closer` allows further looks where they are of use."""
         with request.step("decode"):
             request.progress(0.2, "Finding the object")
             asked = _Question(current, prompt)
             stock = self._ask_stock(asked, request)
             low_res = stock.logits
-            window = window_for(low_res, current.frame, prompt) if twice else None
-            if window is not None:
-                closer, again = self._look_again(asked, stock, window, request)
-                if finds_something(again.logits, closer.picture.frame):
-                    low_res = window.paste_grid(low_res, current.frame, again.logits, closer.picture.frame)
-                    asked, stock = closer, again
+            if closer:
+                asked, stock, low_res = self._look_closer(asked, stock, request)
             prediction = self._mask_of(asked, stock, task, request)
         if not finds_something(prediction.logits, prediction.frame):
             request.note(
@@ -354,15 +352,34 @@ class Engine:
             request, lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.dialogue)
         )
 
-    def _look_again(
-        self, asked: _Question, first: StockAnswer, window: Window, request: Request
-    ) -> tuple[_Question, StockAnswer]:
-        """The same question about a crop, and stock SAM's answer to it."""
+    def _look_closer(
+        self, asked: _Question, stock: StockAnswer, request: Request
+    ) -> tuple[_Question, StockAnswer, np.ndarray]:
+        """The same question about crops of the photo, as long as they show more.
+
+        Returns:
+            The last question that found something, stock SAM's answer to it, and its 256×256 logits over the photo.
+        """
         photo, prompt = asked
-        crop = photo.crop(window)
-        self._look(crop, [OVERVIEW], request, 0.22, "Looking closer")
-        closer = _Question(crop, prompt_within(prompt, first.logits, photo.frame, window, crop.frame))
-        return closer, self._ask_stock(closer, request)
+        looks, low_res = Looks(photo.frame, prompt), stock.logits
+        while (look := looks.next(stock.logits, asked.picture.frame)) is not None:
+            crop = photo.crop(look.window)
+            self._look(crop, [OVERVIEW], request, 0.22, "Looking closer")
+            if look.closer:
+                window = look.window.within(asked.picture.window)
+                inner = prompt_within(asked.prompt, stock.logits, asked.picture.frame, window, crop.frame)
+            else:
+                inner = prompt_alone(prompt, photo.frame, look.window, crop.frame)
+            question = _Question(crop, inner)
+            again = self._ask_stock(question, request)
+            if not finds_something(again.logits, crop.frame):
+                break
+            if not look.closer:
+                # what an answer about more of the photo said is worth nothing
+                low_res = np.full_like(low_res, -REGION_LOGIT)
+            low_res = look.window.paste_grid(low_res, photo.frame, again.logits, crop.frame)
+            asked, stock = question, again
+        return asked, stock, low_res
 
     def _ask_head(self, asked: _Question, stock: StockAnswer, task: Task, request: Request) -> _Prediction:
         predictor, picture = self._predictor, asked.picture
@@ -388,7 +405,7 @@ class Engine:
         numba_cache.prepare()
         if self._refiner is None:
             self._refiner = load_refiner()
-        refiner, rgb = self._refiner, prediction.asked.picture.rgb
+        refiner, rgb = self._refiner, prediction.asked.picture.guide
 
         def refine(device: torch.device) -> np.ndarray:
             solver = network_solver(refiner.to(device), device)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sama_core.images import LOW_RES, Frame
+from sama_core.images import LOW_RES, Frame, pixels_under
 from sama_core.model.backbones.base import Features
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import Sama, Task, assemble
@@ -23,6 +23,9 @@ from sama_core.weights.adapter import load_adapter
 OVERVIEW = -1
 #: A local view matters from this stock logit on, within this many cells of the decoder's grid around its quadrant.
 _REACH_LOGIT, _REACH_MARGIN = -2.0, 8
+#: In a replayed dialogue so many clicks that contradict the answer before them are answered one by one, as in the
+#: dialogues that networks are trained on; then two together, four, and so on.
+_ONE_BY_ONE = 8
 
 
 class PromptTensors:
@@ -42,6 +45,12 @@ class PromptTensors:
         if self.logits is None and prompt.mask is not None:
             self.logits = (frame.mask_to_low_res(prompt.mask) * 2 - 1) * REGION_LOGIT
         self.answered = prompt.low_res_logits is not None
+        self._cells = pixels_under(self.points * (LOW_RES / frame.size), LOW_RES, LOW_RES)
+
+    def obeyed(self, number: int, logits: np.ndarray) -> bool:
+        """Whether 256×256 logits say what click `number`, counted from 1, asks for."""
+        column, row = self._cells[number - 1]
+        return bool((logits[row, column] > 0) == (self.labels[number - 1] == 1))
 
     def key(self, count: int) -> bytes:
         """Names the prompt with its first `count` clicks."""
@@ -90,6 +99,9 @@ class Dialogue:
 
     def get(self, key: bytes) -> StockAnswer | None:
         """The answer, if it is remembered."""
+        if key in self._answers:
+            # the turns that further clicks are replayed from stay
+            self._answers.move_to_end(key)
         return self._answers.get(key)
 
     def put(self, key: bytes, answer: StockAnswer) -> None:
@@ -181,7 +193,10 @@ class Predictor:
     def stock(self, overview: Features, prompt: PromptTensors, device: torch.device, dialogue: Dialogue) -> StockAnswer:
         """Stock SAM's answer.
 
-        A user's clicks came one after the other, each correcting the answer before, so they are replayed.
+        A user's clicks came one after the other, each correcting the answer before, so they are replayed. A click that
+        the answer before it obeys corrects nothing and is no turn of its own; after the first few turns, one answers
+        several contradicting clicks. Every turn is asked with all clicks so far, and the last click ends one: the
+        number of decodings grows with the logarithm of the number of clicks.
 
         Args:
             dialogue: what was answered about this picture before; the next click costs one decoding, not all of them.
@@ -190,7 +205,13 @@ class Predictor:
         logits, answer = prompt.logits, None
         first = 1 if prompt.box is None and logits is None else 0
         count = len(prompt.labels)
+        turns = waiting = 0
         for number in range(min(first, count), count + 1) if not prompt.answered else [count]:
+            if answer is not None and number < count:
+                waiting += not prompt.obeyed(number, answer.logits)
+                if waiting < 1 << max(0, turns - _ONE_BY_ONE + 1):
+                    continue
+            turns, waiting = turns + 1, 0
             key = prompt.key(number)
             answer = dialogue.get(key)
             if answer is None:

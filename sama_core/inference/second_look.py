@@ -1,18 +1,22 @@
-"""The second look: a small object is looked at again in a crop of the photo, where it is large.
+"""Looking closer: an object that is small in the photo is looked at again in a crop, where it is large.
 
 RITM's zoom-in (Sofiiuk et al. 2022, "Reviving iterative training with mask guidance", after f-BRS, Sofiiuk et al. 2020,
 section 4): the crop is a picture of its own to the network, with the clicks that lie in it and the first answer as its
-mask prompt.
+mask prompt. A crop that was itself shown reduced is looked at again as long as that shows more. In a very wide or very
+high picture the network sees a strip of a few rows, so the first look means nothing there: the looks begin around the
+prompt and widen for as long as what is found runs out of them.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from sama_core.images import LOW_RES, Frame, Window, pixels_under
+from sama_core.inference.parts import parts_meant
 from sama_core.prompts import REGION_LOGIT, Prompt
 
 #: The crop's side relative to the long side of what was found.
@@ -24,8 +28,82 @@ _MOST_ENLARGED = 4
 #: The crop's borders lie on multiples of this share of its side, rounded to a power of two pixels, so that the next
 #: click's crop is the same one.
 _STEP = 1 / 8
-#: Parts of the first answer that no click lies in and that are smaller than this share of its largest part are specks.
+#: Parts of the first answer that no click lies in and that are smaller than this share of the part clicked are specks.
 _SPECK = 0.1
+#: In a strip the first crop is so many times as long as the strip is wide.
+_OF_THE_STRIP = 2
+#: Where the first look finds nothing although it showed less than this share of the pixels along a side, the first crop
+#: is as large a share of the picture's long side.
+_UNSEEN = 0.25
+#: Beyond this many crops nothing is expected to show more.
+_MOST_LOOKS = 6
+
+
+class Look(NamedTuple):
+    """A crop to look at.
+
+    Attributes:
+        window: where it lies in the photo.
+        closer: whether it lies in the picture asked about before, whose answer is its mask prompt.
+    """
+
+    window: Window
+    closer: bool
+
+
+class Looks:
+    """Where to look at a photo, one look after the other.
+
+    Args:
+        photo: how the photo lies in the model input.
+        prompt: validated, in pixels of the photo.
+    """
+
+    def __init__(self, photo: Frame, prompt: Prompt) -> None:
+        self._photo, self._prompt = photo, prompt
+        self._seen: Window | None = None
+        self._closing = False
+        self._left = _MOST_LOOKS
+
+    def next(self, logits: np.ndarray, frame: Frame) -> Look | None:
+        """Where to look next, or None where that would not show more.
+
+        Args:
+            logits: 256×256 float32, the answer about the photo, then about each window in turn.
+            frame: how that picture lies under them.
+        """
+        look = self._beginning(logits) if self._seen is None else self._further(logits, frame)
+        if look is None or self._left == 0 or look.window == self._seen:
+            return None
+        self._left -= 1
+        self._seen, self._closing = look.window, look.closer
+        return look
+
+    def _beginning(self, logits: np.ndarray) -> Look | None:
+        photo = self._photo
+        long, short = max(photo.height, photo.width), min(photo.height, photo.width)
+        if _OF_THE_STRIP * short <= SHARE * long:
+            start = _window_around(self._prompt, photo, _OF_THE_STRIP * short)
+            if start is not None:
+                return Look(start, closer=False)
+        elif not finds_something(logits, photo) and photo.size < _UNSEEN * long:
+            start = _window_around(self._prompt, photo, _UNSEEN * long)
+            return None if start is None else Look(start, closer=False)
+        window = window_for(logits, photo, self._prompt)
+        return None if window is None else Look(window, closer=True)
+
+    def _further(self, logits: np.ndarray, frame: Frame) -> Look | None:
+        seen = self._seen
+        assert seen is not None
+        prompt = prompt_alone(self._prompt, self._photo, seen, frame)
+        if not self._closing:
+            wider = _wider(logits, frame, prompt, seen, self._photo)
+            if wider is not None:
+                return Look(wider, closer=False)
+        if max(frame.height, frame.width) <= frame.size:
+            return None
+        window = window_for(logits, frame, prompt)
+        return None if window is None else Look(window.out_of(seen), closer=True)
 
 
 def window_for(logits: np.ndarray, frame: Frame, prompt: Prompt) -> Window | None:
@@ -38,10 +116,9 @@ def window_for(logits: np.ndarray, frame: Frame, prompt: Prompt) -> Window | Non
         frame: how the photo lies under them.
         prompt: validated, in pixels of the photo.
     """
-    rows, columns = frame.shown(LOW_RES)
     cells = frame.cells(LOW_RES)
     include = np.asarray(prompt.points)[np.asarray(prompt.labels) == 1]
-    found = _without_specks(logits[:rows, :columns] > 0, pixels_under(include * cells, rows, columns))
+    found = _found(logits, frame, include)
     if not found.any():
         return None
     ys, xs = np.nonzero(found)
@@ -53,11 +130,7 @@ def window_for(logits: np.ndarray, frame: Frame, prompt: Prompt) -> Window | Non
     side = max(_EXPANSION * float((high - low).max()), frame.size / _MOST_ENLARGED)
     if side > SHARE * max(frame.height, frame.width):
         return None
-    step = 2 ** max(0, math.floor(math.log2(side * _STEP)))
-    middle, limit = (low + high) / 2, (frame.width, frame.height)
-    left, top = (np.maximum(0, np.floor((middle - side / 2) / step)) * step).astype(int)
-    right, bottom = np.minimum(limit, np.ceil((middle + side / 2) / step) * step).astype(int)
-    return Window(int(top), int(left), int(bottom - top), int(right - left))
+    return _snapped((low + high) / 2, side, frame)
 
 
 def finds_something(logits: np.ndarray, frame: Frame) -> bool:
@@ -83,14 +156,91 @@ def prompt_within(prompt: Prompt, logits: np.ndarray, frame: Frame, window: Wind
     return Prompt(window.to_window(points[inside]), labels[inside], box, low_res_logits=before)
 
 
-def _without_specks(found: np.ndarray, clicks: np.ndarray) -> np.ndarray:
-    """The parts of h×w bool that hold a click (N×2 int, column and row) or are not small beside the largest."""
+def prompt_alone(prompt: Prompt, photo: Frame, window: Window, inner: Frame) -> Prompt:
+    """The prompt of a look that no answer came before: what of the user's own prompt lies in the window.
+
+    Args:
+        prompt: validated, in pixels of the photo.
+        photo: how the photo lies in the model input.
+        window: where the crop lies in the photo.
+        inner: how the crop lies in its own model input.
+    """
+    points, labels = np.asarray(prompt.points), np.asarray(prompt.labels)
+    inside = window.holds(points)
+    box = prompt.box
+    if box is not None:
+        corners = window.to_window(np.asarray(box).reshape(2, 2))
+        box = np.clip(corners, 0, np.array([window.width, window.height], np.float32)).reshape(-1)
+    mask = None if prompt.mask is None else prompt.mask[window.place]
+    logits = prompt.low_res_logits
+    if logits is not None:
+        logits = window.cut_grid(logits, photo, inner, -REGION_LOGIT)
+    return Prompt(window.to_window(points[inside]), labels[inside], box, mask, logits)
+
+
+def _found(logits: np.ndarray, frame: Frame, include: np.ndarray) -> np.ndarray:
+    """What 256×256 logits find of a picture, without specks, for N×2 include clicks in its pixels: h×w bool."""
+    rows, columns = frame.shown(LOW_RES)
+    found = logits[:rows, :columns] > 0
     parts = np.empty(found.shape, np.int32)
     count = int(ndimage.label(found, output=parts))  # type: ignore[arg-type]
     if count < 2:
         return found
+    clicked = np.zeros(found.shape, bool)
+    across, down = pixels_under(include * frame.cells(LOW_RES), rows, columns).T
+    clicked[down, across] = True
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    kept = sizes >= _SPECK * sizes.max()
-    held = parts[clicks[:, 1], clicks[:, 0]]
-    kept[held[held > 0] - 1] = True
-    return np.concatenate([[False], kept])[parts]
+    return np.concatenate([[False], parts_meant(parts, count, sizes, clicked, _SPECK)])[parts]
+
+
+def _window_around(prompt: Prompt, photo: Frame, side: float) -> Window | None:
+    """A window around a prompt, at least `side` long; None where nothing says where, or it would show most of it."""
+    corners = [np.asarray(prompt.points)[np.asarray(prompt.labels) == 1]]
+    if prompt.box is not None:
+        corners.append(np.asarray(prompt.box).reshape(2, 2))
+    if prompt.mask is not None:
+        rows, columns = (np.flatnonzero(prompt.mask.any(axis)) for axis in (1, 0))
+        corners.append(np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]]))
+    points = np.concatenate(corners)
+    if not len(points):
+        return None
+    low, high = points.min(0), points.max(0)
+    side = max(side, _EXPANSION * float((high - low).max()))
+    if side > SHARE * max(photo.height, photo.width):
+        return None
+    return _snapped((low + high) / 2, side, photo)
+
+
+def _wider(logits: np.ndarray, frame: Frame, prompt: Prompt, seen: Window, photo: Frame) -> Window | None:
+    """A window twice as long where what was found runs out of this one; None where it lies within.
+
+    Args:
+        logits: 256×256 float32, the answer about the window.
+        frame: how it lies under them.
+        prompt: in pixels of the window.
+        seen: the window.
+        photo: how the photo lies in the model input.
+    """
+    include = np.asarray(prompt.points)[np.asarray(prompt.labels) == 1]
+    found = _found(logits, frame, include)
+    top, left, bottom, right = seen.top, seen.left, seen.top + seen.height, seen.left + seen.width
+    grown = max(seen.height, seen.width)
+    if found[0].any():
+        top = max(0, top - grown)
+    if found[:, 0].any():
+        left = max(0, left - grown)
+    if found[-1].any():
+        bottom = min(photo.height, bottom + grown)
+    if found[:, -1].any():
+        right = min(photo.width, right + grown)
+    window = Window(top, left, bottom - top, right - left)
+    return None if window == seen else window
+
+
+def _snapped(middle: np.ndarray, side: float, frame: Frame) -> Window:
+    """A square around (x, y) within a picture, its borders on the grid that makes the next click's the same one."""
+    step = 2 ** max(0, math.floor(math.log2(side * _STEP)))
+    limit = (frame.width, frame.height)
+    left, top = (np.maximum(0, np.floor((middle - side / 2) / step)) * step).astype(int)
+    right, bottom = np.minimum(limit, np.ceil((middle + side / 2) / step) * step).astype(int)
+    return Window(int(top), int(left), int(bottom - top), int(right - left))

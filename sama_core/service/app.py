@@ -93,6 +93,7 @@ class EngineApp:
                     "pid": os.getpid(),
                     "device": self._engines.device,
                     "models": self._engines.models,
+                    "installed": self._engines.installed(),
                     "stats": {
                         "encodes": self._engines.encodes,
                         "jobs": self._jobs.accepted,

@@ -55,10 +55,18 @@ class EnginePool:
         models: the names a client may ask for; cheap to know, for hello must answer before torch is loaded.
         create: makes the engine for a name; slow, called on the worker's thread only.
         device: what hello reports until an engine is there to say which device it really uses.
+        installed: tells which of the models have their weights here, cheaply too; all of them when not given.
     """
 
-    def __init__(self, models: list[str], create: Callable[[str], EngineLike], device: str) -> None:
+    def __init__(
+        self,
+        models: list[str],
+        create: Callable[[str], EngineLike],
+        device: str,
+        installed: Callable[[], list[str]] | None = None,
+    ) -> None:
         self.models = models
+        self.installed = installed or (lambda: models)
         self._create = create
         self._wanted_device = device
         self._engines: dict[str, EngineLike] = {}
@@ -91,4 +99,7 @@ def real_engines(device: str) -> EnginePool:
 
         return Engine(model=model, device=device)
 
-    return EnginePool(list(MODELS), create, device)
+    def installed() -> list[str]:
+        return [name for name, model in MODELS.items() if model.bundled or model.weights.is_file()]
+
+    return EnginePool(list(MODELS), create, device, installed)

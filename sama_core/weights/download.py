@@ -1,4 +1,4 @@
-"""Fetch a large file of known size and checksum: resumed after a break, from the first mirror that has it.
+"""Fetch a large file, of known checksum as a rule: resumed after a break, from the first mirror that has it.
 
 Standard library only, so that it can serve before anything else is installed. Bytes are gathered in `NAME.part` beside
 the file; only what has the right checksum gets the file's name, in one step. `NAME.part.json` remembers which version
@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from sama_core.weights.http_range import MirrorError, host_of, open_tail
 #: Told the bytes that are here, the bytes of the whole file and what is being done; what it raises stops the download,
 #: and what has come stays for the next one.
 Progress = Callable[[int, int, str], None]
+
+#: What is being done once all bytes are there, which then are counted anew.
+CHECKING = "Checking"
 
 _BLOCK = 1 << 18
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -40,18 +44,26 @@ class DownloadError(WeightsError):
     code = "download"
 
 
+class WrongChecksum(DownloadError):
+    """What arrives is not the file, wherever it comes from."""
+
+
+class LoginWanted(DownloadError):
+    """An address wants to know who asks."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
     """A file that others publish.
 
     Attributes:
         urls: where it can be had, best first; http or https.
-        size: in bytes.
-        sha256: its checksum, hex.
+        size: in bytes; None when it is not known, and then what the address says is believed.
+        sha256: its checksum, hex; "" when it is not known.
     """
 
     urls: tuple[str, ...]
-    size: int
+    size: int | None
     sha256: str
 
 
@@ -62,10 +74,12 @@ class Patience:
     Attributes:
         silence: seconds without a byte until a connection counts as dead.
         pauses: seconds before each further try at one address; a try that brings the file on starts anew.
+        trusted: the certificates to trust; None for the system's.
     """
 
     silence: float = 30.0
     pauses: tuple[float, ...] = (1.0, 3.0, 10.0)
+    trusted: ssl.SSLContext | None = None
 
 
 def no_progress(done: int, total: int, text: str) -> None:
@@ -101,9 +115,9 @@ def download(
     Raises:
         DownloadError: no mirror gave the file, or the disk cannot take it; with what to do.
     """
-    with only_one(target, lambda: progress(0, file.size, "Waiting for another download of the same file")):
+    with only_one(target, lambda: progress(0, file.size or 0, "Waiting for another download of the same file")):
         with on_disk(target):
-            if target.is_file() and target.stat().st_size == file.size and file_sha256(target) == file.sha256:
+            if target.is_file() and file.size in (None, target.stat().st_size) and _is_right(target, file):
                 return
         _Download(file, target, progress, patience or Patience()).run()
 
@@ -166,28 +180,38 @@ def require_space(target: Path, more: int) -> None:
         )
 
 
+def _is_right(path: Path, file: RemoteFile, progress: Callable[[int], None] | None = None) -> bool:
+    return not file.sha256 or file_sha256(path, progress) == file.sha256
+
+
 class _Download:
     def __init__(self, file: RemoteFile, target: Path, progress: Progress, patience: Patience) -> None:
         self._file, self._target, self._progress, self._patience = file, target, progress, patience
         self._part = part_of(target)
+        self._size = file.size
 
     def run(self) -> None:
-        with on_disk(self._target):
-            if self._have() > self._file.size:
-                discard_part(self._target)
-            have = self._have()
-        require_space(self._target, self._file.size - have)
+        if self._size is not None:
+            with on_disk(self._target):
+                if self._have() > self._size:
+                    discard_part(self._target)
+                have = self._have()
+            require_space(self._target, self._size - have)
         reasons: list[str] = []
+        kinds: set[type[DownloadError]] = set()
         for url in self._file.urls:
             try:
                 if self._get_from(url):
                     return
                 reasons.append(f"{host_of(url)}: what it sends has the wrong checksum")
+                kinds.add(WrongChecksum)
             except MirrorError as error:
                 reasons.append(f"{host_of(url)}: {error}")
+                kinds.add(LoginWanted if error.wants_login else DownloadError)
         have = self._have()
         kept = f"; what has come ({size_text(have)}) is kept" if have else ""
-        raise DownloadError(
+        kind = kinds.pop() if len(kinds) == 1 else DownloadError
+        raise kind(
             f"{self._target.name} could not be downloaded ({'; '.join(reasons) or 'it has no address'}). "
             f"Check the internet connection and run it again{kept}."
         )
@@ -211,13 +235,13 @@ class _Download:
     def _complete(self, url: str) -> None:
         """Receive until the part is as long as the file, trying again as long as that helps."""
         pauses = iter(self._patience.pauses)
-        while (have := self._have()) < self._file.size:
+        while (have := self._have()) != self._size:
             try:
                 self._receive(url, have)
             except MirrorError as error:
                 if not error.temporary:
                     raise
-                if self._have() - have > self._file.size // _LEAST_GAIN:
+                if self._have() - have > (self._size or 0) // _LEAST_GAIN:
                     pauses = iter(self._patience.pauses)
                 pause = next(pauses, None)
                 if pause is None:
@@ -225,8 +249,10 @@ class _Download:
                 self._wait(pause, f"{host_of(url)}: {error}; trying again")
 
     def _receive(self, url: str, have: int) -> None:
-        self._progress(have, self._file.size, f"Asking {host_of(url)}")
-        tail = open_tail(url, have, self._file.size, self._known_validator(url), self._patience.silence)
+        self._tell(have, f"Asking {host_of(url)}")
+        patience = self._patience
+        tail = open_tail(url, have, self._size, self._known_validator(url), patience.silence, patience.trusted)
+        self._size = tail.size if self._size is None else self._size
         with contextlib.closing(tail):
             with on_disk(self._target):
                 self._remember_validator(url, tail.validator)
@@ -237,14 +263,17 @@ class _Download:
                     out.truncate(tail.start)
                     out.seek(tail.start)
                 done = tail.start
-                while done < self._file.size:
-                    block = tail.read(min(_BLOCK, self._file.size - done))
-                    if not block:
+                while done != self._size:
+                    block = tail.read(_BLOCK if self._size is None else min(_BLOCK, self._size - done))
+                    if not block and self._size is None:
+                        # The server did not say how much there is: the end is where it ends.
+                        self._size = done
+                    elif not block:
                         raise MirrorError("the connection broke off", temporary=True)
                     with on_disk(self._target):
                         out.write(block)
                     done += len(block)
-                    self._progress(done, self._file.size, f"Downloading from {host_of(url)}")
+                    self._tell(done, f"Downloading from {host_of(url)}")
                 with on_disk(self._target):
                     out.flush()
                     os.fsync(out.fileno())
@@ -253,9 +282,8 @@ class _Download:
                     out.close()
 
     def _put_in_place(self) -> bool:
-        size = self._file.size
         with on_disk(self._target):
-            if file_sha256(self._part, lambda done: self._progress(done, size, "Checking")) != self._file.sha256:
+            if not _is_right(self._part, self._file, lambda done: self._tell(done, CHECKING)):
                 return False
             self._part.replace(self._target)
             _validator_file(self._target).unlink(missing_ok=True)
@@ -264,8 +292,11 @@ class _Download:
     def _wait(self, seconds: float, text: str) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._progress(self._have(), self._file.size, text)
+            self._tell(self._have(), text)
             time.sleep(min(0.2, left))
+
+    def _tell(self, done: int, text: str) -> None:
+        self._progress(done, self._size or 0, text)
 
     def _have(self) -> int:
         try:

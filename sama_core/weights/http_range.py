@@ -21,6 +21,7 @@ from sama_core import __version__
 
 #: Answers after which asking the same address again may help.
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
+_HEADERS = {"User-Agent": f"sama-gimp/{__version__}", "Accept-Encoding": "identity"}
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -30,11 +31,13 @@ class MirrorError(Exception):
 
     Attributes:
         temporary: asking the same address again may help.
+        wants_login: it wants to know who asks.
     """
 
-    def __init__(self, reason: str, temporary: bool = False) -> None:
+    def __init__(self, reason: str, temporary: bool = False, wants_login: bool = False) -> None:
         super().__init__(reason)
         self.temporary = temporary
+        self.wants_login = wants_login
 
 
 class Tail:
@@ -42,12 +45,15 @@ class Tail:
 
     Attributes:
         start: where they begin; 0 when the server sends the whole file although less was asked for.
+        size: of the whole file, in bytes; None when the server does not say.
         validator: names this version of the file at this address (for `open_tail`); empty when the server names none.
     """
 
     def __init__(self, response: http.client.HTTPResponse, start: int) -> None:
         self._response = response
         self.start = start
+        length = response.headers.get("Content-Length", "")
+        self.size = start + int(length) if length.isdecimal() else None
         self.validator = _validator(response.headers)
 
     def read(self, limit: int) -> bytes:
@@ -69,26 +75,39 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def open_tail(url: str, start: int, size: int, validator: str, patience: float) -> Tail:
+def size_at(url: str, trusted: ssl.SSLContext | None, patience: float) -> int | None:
+    """How large a file is, or None when its server does not say. What stands in the way, getting it will tell."""
+    try:
+        request = urllib.request.Request(url, headers=dict(_HEADERS), method="HEAD")
+        with _named_failures(), _opener(trusted).open(request, timeout=patience) as answer:
+            return int(answer.headers.get("Content-Length", ""))
+    except (MirrorError, ValueError):
+        return None
+
+
+def open_tail(
+    url: str, start: int, size: int | None, validator: str, patience: float, trusted: ssl.SSLContext | None = None
+) -> Tail:
     """Ask for a file's bytes from `start` on.
 
     Args:
         url: http or https.
         start: bytes that are there already.
-        size: of the whole file; an answer about a file of another size is refused.
+        size: of the whole file; an answer about a file of another size is refused. None when it is not known.
         validator: of the version that the bytes are of which are there; empty when that is not known.
         patience: seconds without a byte until a connection counts as dead.
+        trusted: the certificates to trust; None for the system's.
 
     Raises:
         MirrorError: no answer, a refusal, or another file.
     """
-    headers = {"User-Agent": f"sama-gimp/{__version__}", "Accept-Encoding": "identity"}
+    headers = dict(_HEADERS)
     if start:
         headers["Range"] = f"bytes={start}-"
         if validator:
             headers["If-Range"] = validator
     with _named_failures():
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=patience)
+        response = _opener(trusted).open(urllib.request.Request(url, headers=headers), timeout=patience)
     try:
         return Tail(response, _first_byte(response, start, size))
     except MirrorError:
@@ -96,7 +115,7 @@ def open_tail(url: str, start: int, size: int, validator: str, patience: float) 
         raise
 
 
-def _first_byte(response: http.client.HTTPResponse, start: int, size: int) -> int:
+def _first_byte(response: http.client.HTTPResponse, start: int, size: int | None) -> int:
     """Return where the answer's bytes begin, having seen that it is about the file that is wanted."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise MirrorError("it sends the file in a packed form that was not asked for")
@@ -104,13 +123,13 @@ def _first_byte(response: http.client.HTTPResponse, start: int, size: int) -> in
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         if found is None or int(found[1]) != start:
             raise MirrorError("it sends another part of the file than was asked for")
-        if found[3] != "*" and int(found[3]) != size:
+        if size is not None and found[3] != "*" and int(found[3]) != size:
             raise MirrorError(f"its file has {found[3]} bytes and not {size}")
         return start
     if response.status != 200:
         raise MirrorError(f"it answers with status {response.status}")
     length = response.headers.get("Content-Length", "")
-    if length and length != str(size):
+    if size is not None and length and length != str(size):
         if response.headers.get_content_type() == "text/html":
             raise MirrorError("it sends a web page in the file's place, perhaps the network's sign-in page")
         raise MirrorError(f"its file has {length} bytes and not {size}")
@@ -134,14 +153,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(trusted: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
     """An opener for http and https alone: urllib's own would also follow a redirection to a file or to FTP."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        urllib.request.HTTPSHandler(context=trusted or ssl.create_default_context()),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(),
@@ -173,7 +192,7 @@ def _refusal(error: urllib.error.HTTPError) -> MirrorError:
         return MirrorError("its file is shorter than what is here already (416)")
     if 300 <= error.code < 400:
         return MirrorError("it leads on without end, or to an address that is not followed")
-    return MirrorError(f"it refuses with status {error.code}", error.code in _TEMPORARY)
+    return MirrorError(f"it refuses with status {error.code}", error.code in _TEMPORARY, error.code in (401, 403))
 
 
 def _no_connection(reason: object) -> MirrorError:
@@ -195,4 +214,5 @@ def _no_connection(reason: object) -> MirrorError:
 
 
 def _proxy_wants_password() -> MirrorError:
-    return MirrorError("the network's proxy wants a name and a password; put them into https_proxy")
+    reason = "the network's proxy wants a name and a password; put them into https_proxy"
+    return MirrorError(reason, wants_login=True)

@@ -189,6 +189,77 @@ def test_the_journal_survives_being_cut_short(tmp_path):
     assert journal.key_of("a.png", "aa") == "key" and journal.key_of("c.png", "cc") == "other"
 
 
+class NeverAskedEngine(SmallBatchEngine):
+    def __init__(self) -> None:
+        pass
+
+    def set_image(self, rgb) -> str:
+        raise AssertionError("there was no need to ask")
+
+
+def outcome_without_engine(desk, output: str) -> str:
+    """What a batch of one photo says of an output that cannot be, without asking an engine."""
+    prompts = [PhotoPrompt("a.png", output, ((1, 1),), (1,))]
+    with Batch(desk.photos, prompts, desk.folder, desk.out, {}) as batch:
+        batch.run(work(NeverAskedEngine(), task) for task in batch.tasks())
+        [line] = batch.lines
+    assert line.status == "failed" and "draft" not in line.error and ".sama-batch" not in line.error
+    return line.error
+
+
+def test_what_the_format_cannot_hold_is_said_before_the_work(desk):
+    desk.photo("a.png")
+    Image.new("RGB", (16400, 2)).save(desk.photos / "a.png")
+    assert "at most 16383 pixels a side, and the picture is 16400×2" in outcome_without_engine(desk, "a.webp")
+
+
+def test_an_output_without_a_place_is_said_before_the_work(desk):
+    desk.photo("a.png")
+    desk.out.mkdir()
+    (desk.out / "taken").write_text("a file")
+    assert "taken is not a folder" in outcome_without_engine(desk, "taken/deep/a.png")
+    assert "File name too long" in outcome_without_engine(desk, "x" * 300 + ".png")
+    assert (desk.out / "taken").read_text() == "a file"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_work(desk):
+    desk.photo("a.png")
+    desk.out = Path("/proc/out")
+    status, _, err = desk.run()
+    assert status == 2 and "Nothing can be written into /proc/out: " in err and ".sama-batch" not in err
+
+
+class PlainEngine(SmallBatchEngine):
+    def __init__(self) -> None:
+        pass
+
+    def set_image(self, rgb) -> str:
+        self.rgb = rgb
+        return "image"
+
+
+def test_a_failure_names_the_output_not_its_draft(desk, monkeypatch):
+    def refused(self, file, **_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    desk.photo("a.png")
+    prompts = [PhotoPrompt("a.png", "cut.png", ((1, 1),), (1,), kind="select")]
+    with Batch(desk.photos, prompts, desk.folder, desk.out, {}) as batch:
+        monkeypatch.setattr(Image.Image, "save", refused)
+        batch.run(work(PlainEngine(), task) for task in batch.tasks())
+    [line] = batch.lines
+    assert line.error.startswith("cut.png: Input/output error.")
+
+
+def test_resolution_is_kept(desk):
+    desk.photo("a.png", kind="select", points=[[1, 1]])
+    Image.new("RGB", (40, 30), (100, 0, 0)).save(desk.photos / "a.png", dpi=(300, 300))
+    assert desk.run()[0] == 0
+    with Image.open(desk.out / "a.png") as made:
+        assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
 class FullDiskEngine(SmallBatchEngine):
     def __init__(self) -> None:
         pass

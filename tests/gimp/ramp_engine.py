@@ -8,6 +8,7 @@ It keeps a diary in SAMA_HOME/requests.jsonl and takes orders from SAMA_HOME/ord
     fail            end the stream with this error event: {"code": ..., "status": ..., "message": ...}
     truncate        send only half of the alpha, then hang up
     forget          hold no image for longer than one question
+    shift           add this to the alpha, modulo 256: another answer than before
     hello           merged into the answer to hello
     only            the process id that all of this is for, if not for whoever reads it
 Standard library only.
@@ -115,7 +116,8 @@ class Handler(BaseHTTPRequestHandler):
         if orders().get("fail"):
             self._event({"event": "error", **orders()["fail"]})
         else:
-            alpha = ramp(width, height)
+            shift = orders().get("shift", 0)
+            alpha = ramp(width, height).translate(bytes((value + shift) % 256 for value in range(256)))
             colours = foreground(width, height) if request.get("decontaminate") else b""
             answer = {"event": "answer", "width": width, "height": height, "score": 0.75, "device": "cpu"}
             sizes = {"alpha_bytes": len(alpha), "foreground_bytes": len(colours)}

@@ -11,7 +11,7 @@ from gui import GimpOnScreen, Screen, wait_for
 from sandbox import GimpSession, Workspace
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from installer import gimp_memory
+from installer import gimp_settings
 
 PHOTO = Path(__file__).resolve().parents[2] / "demo" / "photos" / "chelsea.png"
 #: On the cat: forehead, left cheek, chest.
@@ -120,7 +120,7 @@ def test_what_gimp_remembers_of_it_goes_with_uninstalling(desktop: GimpOnScreen,
     desktop.gimp.run("img.clean_all()\ndisplay.delete()")
     desktop.gimp.close()
     assert {"action-history", "shortcutsrc", "pluginrc"} <= mentioning_sama(profile)
-    gimp_memory.forget(profile)
+    gimp_settings.forget(profile)
     # pluginrc is GIMP's list of the plug-ins that are there; it drops SAMA from it at its next start.
     assert mentioning_sama(profile) == {"pluginrc"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from installer.gimp_search import Gimp, Place, find_gimps
+from sama_core.gimp import Gimp, Place, find_gimps
 
 
 class Computer:

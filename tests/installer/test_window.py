@@ -1,12 +1,12 @@
-"""The installer's window, from end to end: real clicks on it, and real processes behind it. Pictures: build/window."""
+"""The installer's window, from end to end: real clicks, a real installation behind them. Pictures: build/window."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,12 +61,11 @@ def window(qt: dict[str, str], at_machine: Machine) -> Iterator[Callable]:
     from window_hand import Hand
 
     from installer.window.controller import Controller
-    from installer.window.programs import Programs
 
     hands: list[Hand] = []
 
     def open_it(*options: str | Path) -> Hand:
-        hands.append(Hand(Controller(Programs(sys.executable, tuple(map(str, options))))))
+        hands.append(Hand(Controller(tuple(map(str, options)))))
         hands[-1].controller.begin()
         return hands[-1]
 
@@ -264,39 +263,54 @@ def test_dark_and_small(window, at_machine, qt):
         QApplication.setPalette(before)
 
 
+#: Stands for the window's process: a window, and somebody at it who begins to install.
+BEGINS_TO_INSTALL = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+from installer.window.controller import Controller
+from window_hand import Hand
+hand = Hand(Controller(tuple(sys.argv[1:])))
+hand.controller.begin()
+print("window up", flush=True)
+hand.wait_for_button("Next")
+hand.press("Next")
+hand.wait_for(hand.controller.models)
+hand.press("Install")
+Path({folder!r}, "window").write_text(str(os.getpid()))
+application.exec()
+"""
+
+
 def test_installation_goes_on_when_the_window_dies(qt, at_machine, source, tmp_path):
     profile = at_machine.add_gimp("3.0.4")
-    driver = tmp_path / "driver.py"
-    driver.write_text(
-        "import sys\n"
-        f"sys.path[:0] = {[str(ROOT), str(ROOT / 'tests' / 'installer')]!r}\n"
-        "from qtpy.QtWidgets import QApplication\n"
-        "application = QApplication([])\n"
-        "from installer.window.controller import Controller\n"
-        "from installer.window.programs import Programs\n"
-        "from window_hand import Hand\n"
-        "hand = Hand(Controller(Programs(sys.executable, tuple(sys.argv[1:]))))\n"
-        "hand.controller.begin()\n"
-        "hand.wait_for_button('Next')\n"
-        "hand.press('Next')\n"
-        "hand.wait_for(hand.controller.models)\n"
-        "hand.press('Install')\n"
-        "application.exec()\n"
+    driver, launcher = tmp_path / "driver.py", tmp_path / "launcher.py"
+    paths = [str(ROOT), str(ROOT / "tests" / "installer")]
+    driver.write_text(BEGINS_TO_INSTALL.format(paths=paths, folder=str(at_machine.folder)))
+    launcher.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from installer import command, window_launch\n"
+        "window_launch._environment = lambda home: sys.executable\n"
+        f"window_launch.command = lambda python, options: [python, {str(driver)!r}, *options]\n"
+        "sys.exit(command.main(sys.argv[1:]))\n"
     )
-    command = [sys.executable, str(driver), "--package", str(source(WAITS)), *QUICK]
-    process = subprocess.Popen(command, env={**os.environ, **qt}, cwd="/")
+    command = [sys.executable, str(launcher), "--package", str(source(WAITS)), *QUICK, "--no-self-check"]
+    process = subprocess.Popen(
+        command, env={**os.environ, **qt, "DISPLAY": ":99"}, cwd="/", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     try:
         wait_for(at_machine.folder / "begun", process)
+        os.kill(int((at_machine.folder / "window").read_text()), signal.SIGKILL)
+        (at_machine.folder / "go").touch()
+        _, said = process.communicate(timeout=240)
     finally:
         process.kill()
         process.wait()
-    (at_machine.folder / "go").touch()
-    record = at_machine.sama_home / "install.json"
-    deadline = time.monotonic() + 240
-    while not record.exists():
-        assert time.monotonic() < deadline, "the installation did not come to its end"
-        time.sleep(0.1)
-    assert json.loads(record.read_text())["version"] == "0.1.0"
+    assert process.returncode == 0, said.decode()
+    assert "What it was doing goes on here" in said.decode()
+    assert json.loads((at_machine.sama_home / "install.json").read_text())["version"] == "0.1.0"
     assert (profile / "plug-ins" / "sama_select" / "sama_select.py").exists()
 
 

@@ -9,7 +9,9 @@ import sys
 import zlib
 from pathlib import Path
 
+import pillow_heif
 import pytest
+from PIL import Image
 
 READ = """
 import json, sys
@@ -43,9 +45,10 @@ def png(width: int, height: int, *chunks: bytes, pixels: bytes) -> bytes:
 
 
 def tiff(*tags: tuple[int, int, int, int]) -> bytes:
-    """A grey TIFF of 10×10 pixels with more tags: (number, type, count, value)."""
-    given = [(256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1), *tags]
-    packed = b"".join(struct.pack("<HHII", *tag) for tag in sorted(given))
+    """A grey TIFF of 10×10 pixels with more tags, or others: (number, type, count, value)."""
+    usual = [(256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
+    given = {tag[0]: tag for tag in [*usual, *tags]}
+    packed = b"".join(struct.pack("<HHII", *given[number]) for number in sorted(given))
     return b"II*\0" + struct.pack("<IH", 8, len(given)) + packed + bytes(1000)
 
 
@@ -69,15 +72,36 @@ def test_profiles_and_texts_are_not_unpacked_without_end(tmp_path, gigabyte, nam
     assert "damaged" in str(read(tmp_path / "bomb.png", data))
 
 
+@pytest.mark.parametrize("name", ["bomb.avif", "bomb.heic"])
+@pytest.mark.parametrize("side", [60_000, 16_000])
+def test_what_a_phone_s_picture_claims_is_not_allocated(tmp_path, name, side):
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (64, 64)).save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    at = data.index(b"ispe") + 8
+    data = data[:at] + struct.pack(">II", side, side) + data[at + 8 :]
+    assert isinstance(read(tmp_path / name, data), str)
+
+
 @pytest.mark.parametrize(
     "tags",
     [
+        # a thousand channels; planes of 30,000 × 30,000 pixels with nothing in them
+        [(259, 3, 1, 1), (273, 4, 1, 200), (277, 3, 1, 1000), (279, 4, 1, 500)],
+        [(256, 4, 1, 10_000), (257, 4, 1, 10_000), (277, 3, 1, 64), (259, 3, 1, 8), (273, 4, 1, 200), (279, 4, 1, 9)],
         # one deflated tile of 4 gigapixels, one strip of 2 billion rows, half a billion strips
         [(259, 3, 1, 8), (322, 4, 1, 65520), (323, 4, 1, 65520), (324, 4, 1, 200), (325, 4, 1, 500)],
         [(259, 3, 1, 8), (273, 4, 1, 200), (278, 4, 1, 2**31 - 1), (279, 4, 1, 500)],
         [(259, 3, 1, 1), (273, 4, 500_000_000, 200), (278, 4, 1, 1), (279, 4, 500_000_000, 200)],
     ],
-    ids=["tile", "strip", "strips"],
+    ids=["channels", "planes", "tile", "strip", "strips"],
 )
 def test_what_a_tiff_claims_is_not_allocated(tmp_path, tags):
     assert isinstance(read(tmp_path / "bomb.tif", tiff(*tags)), str)
+
+
+def test_a_tile_of_many_channels_is_not_unpacked(tmp_path, gigabyte):
+    tile = [(259, 3, 1, 8), (277, 3, 1, 59), (322, 4, 1, 4096), (323, 4, 1, 4096)]
+    start = len(tiff(*tile, (324, 4, 1, 0), (325, 4, 1, 0)))
+    data = tiff(*tile, (324, 4, 1, start), (325, 4, 1, len(gigabyte))) + gigabyte
+    assert "tiles of 4096×4096" in str(read(tmp_path / "bomb.tif", data))

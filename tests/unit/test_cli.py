@@ -26,6 +26,7 @@ def photo(tmp_path, monkeypatch) -> Path:
     Image.new("RGB", (60, 40), (10, 20, 30)).save(tmp_path / "photo.png")
     Image.new("L", (60, 40)).save(tmp_path / "nothing.png")
     Image.new("L", (30, 40), 255).save(tmp_path / "narrow.png")
+    Image.new("L", (16400, 2)).save(tmp_path / "wide.png")
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "folder.png").mkdir()
     return tmp_path / "photo.png"
@@ -110,10 +111,15 @@ def test_bad_usage_is_status_2(photo, arguments, capsys):
         ("photo.png -o m.png", "nothing to go on"),
         ("photo.png -o m.png --exclude 1,1", "only exclude clicks"),
         ("photo.png -o m.png --point 61,1", "outside the picture"),
+        ("photo.png -o m.png --point -5,10", "outside the picture"),
+        ("photo.png -o m.png --point 5,5 --exclude -.5,10", "outside the picture"),
+        ("photo.png -o m.png --box -20,-20,-5,-5", "outside the picture"),
         ("photo.png -o m.png --point nan,1", "not a number"),
         ("photo.png -o m.png --box 100,100,200,200", "outside the picture"),
         ("photo.png -o m.png --mask nothing.png", "mask is empty"),
-        ("photo.png -o m.png --mask narrow.png", "same size"),
+        ("photo.png -o m.png --mask narrow.png", "The mask is 30×40 but the picture is 60×40"),
+        ("wide.png -o m.webp --point 1,1", "at most 16383 pixels a side, and the picture is 16400×2"),
+        ("photo.png -o /proc/m.png --point 1,1", "'/proc/m.png' cannot be written"),
         ("photo.png -o m.png --mask missing.png", "There is no file"),
         ("photo.png -o nothing.png --mask nothing.png", "not overwritten"),
     ],

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sama_core import paths
+from sama_core import gimp, paths
 from sama_core.cli import checks, gimp_checks, machine_checks, main
 from sama_core.cli.finding import Check
 from sama_core.cli.machine_checks import Nvidia, TorchBuild, judge
 from sama_core.cli.report import TITLE, report
+from sama_core.gimp import Place
 
 USER = "zoë"
 TOKEN = "s3cret-Token_of-the-engine"
@@ -110,8 +111,8 @@ def test_the_log_is_where_the_engine_writes_it(home):
 @pytest.mark.skipif(os.name != "posix", reason="a script stands for GIMP")
 def test_gimps_are_named_with_their_versions(home, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(gimp_checks, "_SNAP", tmp_path / "none")
-    monkeypatch.setattr(gimp_checks, "_FLATPAKS", ())
+    place = Place(sys.platform, tmp_path, home, {"PATH": str(tmp_path)})
+    monkeypatch.setattr(gimp, "this_place", lambda: place)
     assert found(gimp_checks.check_gimps)["GIMP"].ok, "there are settings of GIMP 3"
     (home / ".config" / "GIMP" / "3.0").rmdir()
     assert not found(gimp_checks.check_gimps)["GIMP"].ok

@@ -9,6 +9,7 @@ from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt
 from sama_core.images import Window
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
+from sama_core.inference.predictor import StockAnswer
 from sama_core.inference.second_look import window_for
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
@@ -110,9 +111,20 @@ def test_every_kind_of_prompt_changes_the_answer(engine, photo):
             assert np.abs(one - other).max() > 1e-4
 
 
+def contradicting(engine, points):
+    """Labels for clicks on the 200 pixels wide photo, of which each asks the opposite of the answer before it."""
+    labels = [1]
+    for count in range(1, len(points)):
+        x, y = points[count]
+        logits, _ = engine.predict_logits(Prompt(points[:count], labels))
+        labels.append(int(logits[int(y * 256 / 200), int(x * 256 / 200)] <= 0))
+    return labels
+
+
 def test_clicks_are_replayed_as_the_dialogue_they_were(engine, photo):
     engine.set_image(photo)
-    points, labels = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)], [1, 0, 1]
+    points = [(100.0, 60.0), (30.0, 60.0), (150.0, 90.0)]
+    labels = contradicting(engine, points)
     logits = None
     for count in (1, 2, 3):
         logits, _ = engine.predict_logits(Prompt(points[:count], labels[:count], low_res_logits=logits))
@@ -261,7 +273,7 @@ class PretendGpu:
         def wrapped(*args):
             self.calls += 1
             if self.calls <= self.failures:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
             return real(*args)
 
         return wrapped
@@ -402,7 +414,7 @@ def small_thing(engine, monkeypatch):
 
     monkeypatch.setattr(engine._predictor, "stock", pretended)
     monkeypatch.setattr(engine._predictor, "encode", counted)
-    monkeypatch.setattr("sama_core.inference.engine.window_for", noted)
+    monkeypatch.setattr("sama_core.inference.second_look.window_for", noted)
     return asked, encoded, windows
 
 
@@ -449,7 +461,7 @@ def test_the_next_click_finds_the_crop_encoded(engine, large_photo, small_thing)
 
 def test_without_a_second_look_the_answer_is_about_the_whole_photo(weights, adapter, large_photo, monkeypatch):
     engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights, adapter=adapter, second_look=False)
-    monkeypatch.setattr("sama_core.inference.engine.window_for", lambda *_: pytest.fail("asked for a crop"))
+    monkeypatch.setattr("sama_core.inference.second_look.window_for", lambda *_: pytest.fail("asked for a crop"))
     engine.set_image(large_photo)
     engine.select(Prompt([(600, 140)], [1]))
 
@@ -467,14 +479,59 @@ def test_a_matte_of_a_small_thing_lies_in_its_crop(engine, large_photo, small_th
 def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monkeypatch):
     engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights)
     window = Window(120, 580, 48, 64)
-    monkeypatch.setattr("sama_core.inference.engine.window_for", lambda *_: window)
+    monkeypatch.setattr("sama_core.inference.second_look.window_for", lambda *_: window)
     engine.set_image(large_photo)
     assert lies_within(engine.matte(Prompt([(600, 140)], [1]), method="head").alpha, window)
 
 
+def says(*boxes):
+    """A stand-in for stock SAM that finds a box (left, top, right, bottom) of cells, one after the other."""
+    left = list(boxes)
+
+    def stock(features, prompt, device, dialogue):
+        logits = np.full((256, 256), -6, np.float32)
+        x0, y0, x1, y1 = left.pop(0)
+        logits[y0:y1, x0:x1] = 6
+        return StockAnswer(logits, 0.9, None)
+
+    return stock
+
+
+def test_in_a_strip_crops_around_the_click_are_looked_at(engine, monkeypatch):
+    strip = np.random.default_rng(6).integers(0, 255, (100, 1600, 3)).astype(np.uint8)
+    engine.set_image(strip)
+    # all of the strip, then what runs out of the first crop to the right, then what lies within the second
+    monkeypatch.setattr(engine._predictor, "stock", says((0, 0, 256, 16), (100, 40, 256, 80), (80, 20, 140, 50)))
+    monkeypatch.setattr(engine._predictor, "answer", lambda *_: np.full((512, 512), 6, np.float32))
+    answer = engine.select(Prompt([(600.5, 50.5)], [1]))
+    assert answer.window is not None and answer.window.height == 100 and 300 < answer.window.width < 500
+    assert lies_within(answer.alpha, answer.window)
+    # what the first look said of the strip is forgotten
+    assert (answer.low_res_logits[:16, 200:] < 0).all() and (answer.low_res_logits > 0).any()
+
+
+@pytest.mark.parametrize("ask", ["select", "matte"])
+def test_parts_of_other_things_are_left_out(engine, monkeypatch, ask):
+    logits = np.full((512, 512), -8, np.float32)
+    logits[100:250, 100:250], logits[100:140, 400:440] = 8, 8
+    monkeypatch.setattr(engine._predictor, "answer", lambda *_: logits)
+    monkeypatch.setattr(engine._predictor, "stock", says(*[(50, 50, 220, 125)] * 2))
+    photo = np.full((300, 512, 3), (90, 120, 90), np.uint8)
+    photo[100:250, 100:250] = photo[100:140, 400:440] = (200, 60, 40)
+    engine.set_image(photo)
+    one, both = (
+        getattr(engine, ask)(Prompt(at, [1] * len(at))).alpha for at in ([(175, 175)], [(175, 175), (420, 120)])
+    )
+    assert one[175, 175] > 250 and one[100:140, 380:460].max() == 0
+    assert both[175, 175] > 250 and both[120, 420] > 250
+
+
 def test_a_further_click_costs_one_decoding_and_answers_as_a_dialogue_from_the_start(engine, photo):
     """Earlier clicks are remembered, not decoded again; the answer is the same."""
-    points, labels = [(100, 60), (120, 80), (20, 20)], [1, 1, 0]
+    points = [(100, 60), (120, 80), (20, 20)]
+    engine.set_image(photo)
+    labels = contradicting(engine, points)
+    engine.set_image(photo[::-1].copy())
     engine.set_image(photo)
     decoded = []
     decode = engine._predictor.sam.decode

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import struct
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -15,7 +18,9 @@ from PIL import Image, ImageCms
 from sama_core.errors import InvalidImage
 from sama_core.image_files import (
     LoadedImage,
+    NoRoom,
     check_output,
+    check_room,
     load_image,
     read_image,
     read_mask,
@@ -340,11 +345,88 @@ def test_file_of_100_megapixels_is_no_bomb(tmp_path):
     assert load_image(path).shape == (10_000, 10_000, 3)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_samples_of_32_bits_are_refused(tmp_path, dtype):
-    path = saved(tmp_path / "a.tif", Image.fromarray(np.zeros((4, 4), dtype)))
-    with pytest.raises(InvalidImage, match="8 or 16"):
-        load_image(path)
+@pytest.mark.parametrize(
+    ("data", "what"), [(b"GIF89a", "a GIF file"), (b"8BPS", "a Photoshop file"), (b"IIU\0", "a camera's raw file")]
+)
+def test_files_of_other_kinds_are_called_what_they_are(tmp_path, data, what):
+    (tmp_path / "a.png").write_bytes(data + bytes(100))
+    with pytest.raises(InvalidImage, match=f"is {what}, not a picture that can be read"):
+        load_image(tmp_path / "a.png")
+
+
+def low_depth_png(rows: list[bytes], width: int, depth: int, key: int | None) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits, perhaps with a transparent level."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, 0, 0, 0, 0))]
+    parts += [] if key is None else [chunk(b"tRNS", struct.pack(">H", key))]
+    parts += [chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(("depth", "row"), [(1, b"\x1b"), (2, b"\x1b"), (4, b"\x01\x8f")])
+@pytest.mark.parametrize("key", [0, 1, None])
+def test_a_transparent_level_of_a_grey_png_of_few_bits(tmp_path, depth, row, key):
+    bits = np.unpackbits(np.frombuffer(row, np.uint8)).reshape(-1, depth)
+    samples = bits @ (1 << np.arange(depth)[::-1])
+    (tmp_path / "a.png").write_bytes(low_depth_png([row], len(samples), depth, key))
+    image = read_image(tmp_path / "a.png")
+    assert image.rgb[0, :, 0].tolist() == (samples * 255 // (2**depth - 1)).tolist()
+    assert key is None or opacity(image)[0].tolist() == np.where(samples == key, 0, 255).tolist()
+
+
+@pytest.mark.parametrize("colour_type", [0, 2])
+def test_a_transparent_colour_of_a_png_of_16_bits_is_compared_whole(tmp_path, colour_type):
+    samples = np.full((1, 3, 1 if colour_type == 0 else 3), 0x1234, np.uint16)
+    samples[0, 1, -1] = 0x1235  # the same in 8 bits
+    data = png_bytes(samples, colour_type)
+    key = samples[0, 1].astype(">u2").tobytes()
+    body = b"tRNS" + key
+    trns = struct.pack(">I", len(key)) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(data[:33] + trns + data[33:])
+    assert opacity(read_image(tmp_path / "a.png")).tolist() == [[255, 0, 255]]
+
+
+def test_sixteen_bit_grey_png_with_transparency(tmp_path):
+    samples = np.dstack([GREY, RGB[..., 1]]).astype(np.uint16) * 257
+    (tmp_path / "a.png").write_bytes(png_bytes(samples, colour_type=4))
+    image = read_image(tmp_path / "a.png")
+    assert np.array_equal(image.rgb[..., 0], GREY) and np.array_equal(opacity(image), RGB[..., 1])
+
+
+def test_sixteen_bit_colour_png_is_rounded_not_cut_off(tmp_path):
+    samples = np.array([[[0, 128, 129], [257, 32896, 65535]]], np.uint16)
+    (tmp_path / "a.png").write_bytes(png_bytes(samples, colour_type=2))
+    assert load_image(tmp_path / "a.png").tolist() == [[[0, 0, 1], [1, 128, 255]]]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.bmp"])
+@pytest.mark.parametrize("result", ["m.png", "m.tif", "m.webp"])
+def test_resolution_goes_from_photo_to_result(tmp_path, name, result):
+    photo = saved(tmp_path / name, Image.fromarray(RGB), dpi=(300, 150))
+    image = read_image(photo)
+    assert image.dpi == pytest.approx((300, 150), abs=0.1)
+    save_cutout(tmp_path / result, image.rgb, GREY, image.dpi)
+    save_mask(tmp_path / f"mask {result}", GREY, image.dpi)
+    for written in (result, f"mask {result}"):
+        assert read_image(tmp_path / written).dpi == pytest.approx((300, 150), abs=0.1)
+        assert np.array_equal(read_image(tmp_path / written).rgb.shape, RGB.shape)
+
+
+def test_resolution_turns_with_the_photo(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "a.jpg", Image.fromarray(RGB), dpi=(300, 150), exif=exif)
+    assert read_image(path).dpi == pytest.approx((150, 300))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
+def test_a_photo_that_tells_no_resolution_gives_none(tmp_path, name):
+    assert read_image(saved(tmp_path / name, Image.fromarray(RGB))).dpi is None
+    save_mask(tmp_path / f"m{name}", GREY)
+    assert read_image(tmp_path / f"m{name}").dpi is None
 
 
 def test_mask_file_is_read_as_brightness(tmp_path):
@@ -420,6 +502,114 @@ def test_output_that_cannot_be_written_is_told_beforehand(tmp_path):
     with pytest.raises(InvalidImage, match="is a folder"):
         check_output(tmp_path / "folder.png", photo)
     check_output(tmp_path / "m.png", photo, None)
+
+
+def ordinary_user() -> bool:
+    return os.geteuid() != 0
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_beforehand(tmp_path, monkeypatch):
+    folder = tmp_path / "ro"
+    folder.mkdir()
+    if ordinary_user():
+        folder.chmod(0o555)
+    else:
+
+        def refused(*_, **__):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder / ".sama-x.draft.png"))
+
+        monkeypatch.setattr(tempfile, "mkstemp", refused)
+    with pytest.raises(InvalidImage, match=r"out\.png' cannot be written: Permission denied\. Choose another") as told:
+        check_output(folder / "out.png")
+    assert "draft" not in str(told.value)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_nobody_can_write_to(tmp_path):
+    with pytest.raises(InvalidImage, match=r"'/proc/out\.png' cannot be written"):
+        check_output("/proc/out.png")
+
+
+def test_names_that_cannot_be_are_told_beforehand(tmp_path):
+    with pytest.raises(InvalidImage, match="cannot be written: File name too long"):
+        check_output(tmp_path / ("x" * 300 + ".png"))
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InvalidImage, match="not a file"):
+        check_output(tmp_path / "pipe.png")
+
+
+def test_looking_leaves_nothing_behind(tmp_path):
+    save_mask(tmp_path / "m.png", GREY)
+    before = (tmp_path / "m.png").read_bytes()
+    check_output(tmp_path / "m.png")
+    check_output(tmp_path / "new.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.png"]
+    assert (tmp_path / "m.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_followed(tmp_path, there):
+    store = tmp_path / "store"
+    store.mkdir()
+    if there:
+        save_mask(store / "real.png", 255 - GREY)
+    link = tmp_path / "out.png"
+    link.symlink_to("store/real.png")
+    check_output(link)
+    save_mask(link, GREY)
+    assert link.is_symlink() and np.array_equal(read_mask(store / "real.png"), GREY)
+    assert [path.name for path in store.iterdir()] == ["real.png"]
+
+
+def test_links_that_lead_nowhere_are_told_beforehand(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("none/b.png")
+    (tmp_path / "c.png").symlink_to(tmp_path)
+    for name, text in (("a.png", "leads nowhere|cannot be written"), ("b.png", "no folder"), ("c.png", "is a folder")):
+        with pytest.raises(InvalidImage, match=text):
+            check_output(tmp_path / name)
+
+
+def test_a_format_too_small_for_the_picture_is_told_beforehand(tmp_path):
+    check_room(tmp_path / "m.webp", 16383, 16383, 1)
+    check_room(tmp_path / "m.png", 20, 60_000, 1)
+    for height, width in ((20, 16384), (16384, 20)):
+        with pytest.raises(InvalidImage, match=rf"at most 16383 pixels a side.*{width}×{height}.*\.png or \.tif"):
+            check_room(tmp_path / "m.webp", height, width, 4)
+    with pytest.raises(InvalidImage, match="at most 16383"):
+        save_mask(tmp_path / "m.webp", np.zeros((20, 16384), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_too_full_for_the_result_is_told_beforehand(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    check_room(tmp_path / "m.png", 1000, 1000, 4)
+    check_room(tmp_path / "m.png", 10_000, 10_000, 1)
+    with pytest.raises(NoRoom, match=r"1\.0 MB left, and the result needs 30\.0 MB or more\. Make room"):
+        check_room(tmp_path / "m.png", 10_000, 10_000, 4)
+
+
+@pytest.mark.parametrize("form", ["png", "tif", "webp"])
+def test_room_is_asked_only_where_results_take_it(tmp_path, form):
+    """What is asked for is less than what even a smooth picture's result takes."""
+    ramp = np.tile(np.linspace(0, 255, 400).astype(np.uint8), (300, 1))
+    noisy = np.clip(np.dstack([ramp] * 3) + np.random.default_rng(0).normal(0, 2, (300, 400, 3)), 0, 255)
+    save_cutout(tmp_path / f"c.{form}", noisy.astype(np.uint8), ramp)
+    save_mask(tmp_path / f"m.{form}", np.where(ramp > 127, 255, 0))
+    from sama_core.image_files import writing
+
+    assert (tmp_path / f"c.{form}").stat().st_size > 300 * 400 * writing._BYTES_A_PIXEL[4]
+
+
+def test_a_failure_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    def full_disk(self, file, **_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(OSError, match="No space") as told:
+        save_mask(tmp_path / "m.png", GREY)
+    assert told.value.filename == str(tmp_path / "m.png")
 
 
 def test_link_to_the_picture_is_the_picture(tmp_path):

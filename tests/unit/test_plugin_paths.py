@@ -31,6 +31,7 @@ def test_the_plug_in_and_the_engine_agree_on_every_platform(monkeypatch, platfor
     assert sama_paths.install_record() == paths.install_record()
     assert sama_paths.state_file() == paths.state_file()
     assert sama_paths.lock_file() == paths.lock_file()
+    assert sama_paths.weights_folder() == paths.weights_dir()
     assert sama_paths.log_file() == paths.log_file()
     assert sama_paths.start_log().parent == paths.log_file().parent
 

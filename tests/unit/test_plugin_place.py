@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sama_place import place
+from sama_place import find, place
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -21,3 +21,31 @@ def test_place_is_pasting(offset, onto, channels):
 def test_a_picture_that_fits_is_not_copied():
     data = bytes(63)
     assert place(data, (9, 7), (0, 0), (9, 7)) is data
+
+
+def crop(picture: np.ndarray, x: int, y: int, width: int, height: int) -> bytes:
+    return picture[y : y + height, x : x + width].tobytes()
+
+
+@pytest.mark.parametrize("part", [(0, 0, 40, 30), (7, 3, 20, 10), (39, 29, 1, 1), (0, 29, 40, 1)])
+def test_a_part_of_a_picture_is_found(part: tuple[int, int, int, int]):
+    x, y, width, height = part
+    picture = np.random.default_rng(5).integers(0, 256, (30, 40, 3), np.uint8)
+    assert find(crop(picture, x, y, width, height), (width, height), picture.tobytes(), (40, 30)) == (x, y)
+
+
+def test_a_part_below_an_empty_sky_is_found():
+    picture = np.random.default_rng(5).integers(0, 256, (30, 40, 3), np.uint8)
+    picture[:25] = (90, 120, 200)
+    assert find(crop(picture, 5, 2, 20, 26), (20, 26), picture.tobytes(), (40, 30)) == (5, 2)
+
+
+def test_what_is_no_part_or_lies_in_many_places_is_not_found():
+    picture = np.random.default_rng(5).integers(0, 256, (30, 40, 3), np.uint8)
+    part = bytearray(crop(picture, 7, 3, 20, 10))
+    part[17] ^= 1
+    assert find(bytes(part), (20, 10), picture.tobytes(), (40, 30)) is None
+    assert find(picture.tobytes(), (40, 30), bytes(part), (20, 10)) is None
+    assert find(bytes(300), (10, 10), bytes(3600), (40, 30)) is None
+    twice = np.concatenate([picture, picture])
+    assert find(crop(picture, 7, 3, 20, 10), (20, 10), twice.tobytes(), (40, 60)) is None

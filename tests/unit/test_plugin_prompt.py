@@ -61,6 +61,35 @@ def test_a_closed_stroke_without_an_inside_is_clicks(outline):
     assert prompt.box is None
 
 
+def test_a_closed_stroke_within_another_of_its_path_is_a_hole():
+    inner = [(20, 20), (40, 20), (40, 40), (20, 40)]
+    prompt = included(Stroke(SQUARE, True, SQUARE, "a"), Stroke(inner, True, inner, "a"))
+    assert prompt.box == (20, 10, 60, 40)
+    assert prompt.mask is not None
+    assert prompt.mask.count(255) == 40 * 30 - 20 * 20
+    assert included(Stroke(SQUARE, True, SQUARE, "a"), Stroke(inner, True, inner, "b")).mask is None
+
+
+def test_an_outline_left_open_is_taken_as_closed_and_a_note_says_how_to_close_it():
+    ring = [(40, 20), (60, 25), (65, 45), (55, 65), (35, 68), (20, 55), (18, 35)]
+    prompt = included(Stroke(ring, path="ring"), Stroke([(40, 40)], path="ring"))
+    assert prompt.points == [(50, 35)]
+    assert prompt.box == (28, 15, 75, 63)
+    assert prompt.mask is not None
+    [note] = prompt.notes
+    assert "“ring” is open, but its 7 points" in note
+    assert "Ctrl+click on its first point" in note
+
+
+def test_clicks_around_something_stay_clicks_with_a_note():
+    prompt = included(Stroke(SQUARE))
+    assert len(prompt.points) == 4
+    assert prompt.box is None
+    [note] = prompt.notes
+    assert "its 4 points were taken as clicks" in note
+    assert "Ctrl+click on its first point" in note
+
+
 def test_a_region_over_the_edge_is_cut_to_the_layer():
     outline = [(-100, 0), (50, 0), (50, 45), (-100, 45)]
     assert included(Stroke(outline, True, outline)).box == (0, 0, 60, 40)

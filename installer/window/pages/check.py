@@ -1,19 +1,31 @@
-"""Trying it out: what the engine made of a picture, and what each GIMP says it knows."""
+"""Looking at the computer before anything is known, and trying out what was installed once all is done."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QRectF, QSize
+from qtpy.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from installer.events import Finding as Found
+from installer.window import look
 from installer.window.frame import Page
 from installer.window.pages.welcome import split_remedy
-from installer.window.parts.boxes import Box, Finding
-from installer.window.parts.picture import Picture
-from installer.window.parts.state_icon import State
-from installer.window.parts.step_list import StepList
-from installer.window.parts.words import label
+from installer.window.widgets import Box, Finding, State, StepList, label
 
 _STATES = {True: State.DONE, False: State.FAILED, None: State.NOTE}
+#: A small picture is shown larger than it is, but not so large that it is all blur.
+_MOST_ENLARGED = 2.0
+
+
+class LookingPage(Page):
+    """Shown until the plan is there."""
+
+    def __init__(self) -> None:
+        super().__init__("Looking at this computer", "Nothing is changed by looking.")
+        steps = StepList()
+        steps.show_step("look", "Which GIMPs, which Python, which graphics card …", State.RUNNING)
+        self.body.addWidget(steps)
+        self.body.addStretch(1)
 
 
 class CheckPage(Page):
@@ -67,3 +79,42 @@ class CheckPage(Page):
             self.say("Everything works", "The engine answers, and GIMP knows the new menu entries.")
         else:
             self.say("Not everything works yet", "What was installed stays in place. Put this right, then try again.")
+
+
+class Picture(QWidget):
+    """Shows a picture file, with round corners."""
+
+    def __init__(self, description: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._pixels = QPixmap()
+        self.setAccessibleName(description)
+        self.setMinimumHeight(160)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def show_file(self, path: str) -> bool:
+        """Show the picture in `path`; return whether there is one."""
+        self._pixels = QPixmap(path)
+        self.setVisible(not self._pixels.isNull())
+        self.updateGeometry()
+        self.update()
+        return not self._pixels.isNull()
+
+    def sizeHint(self) -> QSize:
+        """The picture's own size."""
+        return self._pixels.size() if not self._pixels.isNull() else QSize(320, 200)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the picture."""
+        if self._pixels.isNull():
+            return
+        wide, high = self._pixels.width(), self._pixels.height()
+        scale = min(self.width() / wide, self.height() / high, _MOST_ENLARGED)
+        place = QRectF(0, 0, wide * scale, high * scale)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rounded = QPainterPath()
+        rounded.addRoundedRect(place, look.RADIUS, look.RADIUS)
+        painter.setClipPath(rounded)
+        painter.drawPixmap(place, self._pixels, QRectF(self._pixels.rect()))
+        painter.end()

@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from installer.events import ModelOffer
 from installer.window.frame import Page
-from installer.window.parts.boxes import Box
-from installer.window.parts.words import label, place, size
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A model as it is offered.
-
-    Attributes:
-        name: as `sama weights` knows it.
-        title: as a person reads it.
-        about: what it is for and what it needs, one or two sentences.
-        size: bytes of its file.
-        licence: of the file.
-        present: it is there already.
-        partial: bytes of it that an earlier download left here.
-    """
-
-    name: str
-    title: str
-    about: str
-    size: int
-    licence: str
-    present: bool
-    partial: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A model to have: downloaded, or taken from the file `file`."""
-
-    name: str
-    title: str
-    file: str = ""
+from installer.window.widgets import Box, label, place, size
 
 
 class ModelsPage(Page):
@@ -57,9 +25,9 @@ class ModelsPage(Page):
         self.body.addWidget(self._sum)
         self.body.addStretch(1)
 
-    def show_offers(self, offers: list[Offer]) -> None:
+    def show_offers(self, offers: Sequence[ModelOffer]) -> None:
         """Show what there is; what was chosen before of the same offers stays chosen."""
-        before = {wanted.name: wanted for wanted in self.wanted()}
+        before = {name: card.file for name, card in self.cards.items() if card.is_wanted}
         for card in self.cards.values():
             self._cards.removeWidget(card)
             card.hide()
@@ -68,22 +36,23 @@ class ModelsPage(Page):
         for offer in offers:
             card = ModelCard(offer)
             if offer.name in before:
-                card.want(before[offer.name].file)
+                card.want(before[offer.name])
             card.changed.connect(self._reckon)
             self.cards[offer.name] = card
             self._cards.addWidget(card)
         self._reckon()
 
-    def wanted(self) -> list[Wanted]:
-        """What was chosen, in the order of the list."""
-        return [
-            Wanted(name, card.offer.title, card.file)
-            for name, card in self.cards.items()
-            if card.choice.isChecked() and not card.offer.present
-        ]
+    def wanted(self) -> list[str]:
+        """What was chosen, in the order of the list: NAME, or NAME=FILE."""
+        chosen = [(name, card.file) for name, card in self.cards.items() if card.is_wanted]
+        return [f"{name}={file}" if file else name for name, file in chosen]
+
+    def title(self, name: str) -> str:
+        """The title of the model `name`."""
+        return self.cards[name].offer.title if name in self.cards else name
 
     def _reckon(self) -> None:
-        sizes = [_missing(self.cards[wanted.name].offer) for wanted in self.wanted() if not wanted.file]
+        sizes = [card.offer.missing for card in self.cards.values() if card.is_wanted and not card.file]
         self._sum.setText(f"To be downloaded as well: {size(sum(sizes))}" if sizes else "No further download.")
         self.changed.emit()
 
@@ -98,35 +67,42 @@ class ModelCard(Box):
 
     changed = Signal()
 
-    def __init__(self, offer: Offer, parent: QWidget | None = None) -> None:
+    def __init__(self, offer: ModelOffer, parent: QWidget | None = None) -> None:
         super().__init__("box", parent)
         self.offer = offer
         self.file = ""
         top = QHBoxLayout()
         self.choice = QCheckBox(offer.title)
-        self.choice.setChecked(offer.present)
-        self.choice.setEnabled(not offer.present)
+        self.choice.setChecked(not offer.missing)
+        self.choice.setEnabled(bool(offer.missing))
         font = self.choice.font()
         font.setBold(True)
         self.choice.setFont(font)
-        self.choice.setAccessibleDescription(offer.about)
+        needs = offer.needs.replace("GPU", "graphics card")
+        about = f"{offer.summary}. Needs {needs}."
+        self.choice.setAccessibleDescription(about)
         self.choice.toggled.connect(self._toggled)
         top.addWidget(self.choice, 1)
         self._fact = QLabel(_fact(offer))
-        self._fact.setProperty("part", "good" if offer.present else "muted")
+        self._fact.setProperty("part", "muted" if offer.missing else "good")
         top.addWidget(self._fact, 0, Qt.AlignmentFlag.AlignRight)
         self.column.setSpacing(4)
         self.column.addLayout(top)
-        self.column.addWidget(label(offer.about))
+        self.column.addWidget(label(about))
         bottom = QHBoxLayout()
         self._source: QLabel = label(f"Licence: {offer.licence}", "muted")
         bottom.addWidget(self._source, 1)
         self.pick = QPushButton("I have the file already…")
         self.pick.setAccessibleName(f"I have the file of {offer.title} already")
         self.pick.clicked.connect(self._pick)
-        self.pick.setVisible(not offer.present)
+        self.pick.setVisible(bool(offer.missing))
         bottom.addWidget(self.pick)
         self.column.addLayout(bottom)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it was chosen and is not here."""
+        return self.choice.isChecked() and bool(self.offer.missing)
 
     def want(self, file: str = "") -> None:
         """Choose this model, from `file` if there is one."""
@@ -152,13 +128,9 @@ class ModelCard(Box):
         self.changed.emit()
 
 
-def _missing(offer: Offer) -> int:
-    return max(0, offer.size - offer.partial)
-
-
-def _fact(offer: Offer) -> str:
-    if offer.present:
+def _fact(offer: ModelOffer) -> str:
+    if not offer.missing:
         return "is there already"
-    if offer.partial:
-        return f"{size(_missing(offer))} of {size(offer.size)} still to download"
+    if offer.missing < offer.size:
+        return f"{size(offer.missing)} of {size(offer.size)} still to download"
     return f"{size(offer.size)} download"

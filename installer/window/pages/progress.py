@@ -1,20 +1,26 @@
-"""What is being done, how far it is, and the way to stop it."""
+"""What is being done, how far it is, the log behind “Details”, and how long a download is still going to take."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QLabel, QProgressBar
+import time
+from collections import deque
 
-from installer.events import Event, Log, Note, Progress, StepDone, StepFailed, StepStarted, TakingBack
-from installer.window.feed import step_title
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase
+from qtpy.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from installer.events import STEPS, Event, Log, Note, Progress, StepDone, StepFailed, StepStarted, TakingBack
 from installer.window.frame import Page
-from installer.window.parts.details import Details
-from installer.window.parts.pace import Pace
-from installer.window.parts.state_icon import State
-from installer.window.parts.step_list import StepList
-from installer.window.parts.words import label, size
+from installer.window.widgets import State, StepList, label, size
 
 #: The bar counts in thousandths: Qt's bars count in 32 bits, and downloads have more bytes than that.
 _FULL = 1000
+#: pip says a line for each of some dozens of packages; what an endless loop says is not kept.
+_MOST_LINES = 5000
+#: Seconds looked back on: long enough to be calm, short enough to follow a network that changes.
+_LOOKED_BACK = 15.0
+#: Nothing is said before so many seconds have been seen.
+_LEAST_SEEN = 3.0
 
 
 class ProgressPage(Page):
@@ -36,16 +42,16 @@ class ProgressPage(Page):
         self._pace = Pace()
         self.taken_back = False
 
-    def begin(self, title: str, lead: str, steps: list[tuple[str, str]]) -> None:
-        """Start anew with these steps, (name, title) each, none of them begun."""
+    def begin(self, title: str, lead: str, steps: list[str]) -> None:
+        """Start anew with these steps, names of `STEPS`, none of them begun."""
         self.say(title, lead)
         self.steps.clear()
         self.steps.setVisible(bool(steps))
         self.details.clear()
         self.bar.show()
         self.taken_back = False
-        for name, text in steps:
-            self.steps.show_step(name, text, State.WAITING)
+        for name in steps:
+            self.steps.show_step(name, STEPS[name], State.WAITING)
         self._bar_for(None)
         self._say_doing("")
 
@@ -79,14 +85,14 @@ class ProgressPage(Page):
         self.say("Stopping", "What was made so far is taken away again. What was downloaded whole is kept.")
 
     def _start(self, step: str, title: str) -> None:
-        self.steps.show_step(step, title or step_title(step), State.RUNNING)
+        self.steps.show_step(step, title or STEPS[step], State.RUNNING)
         self.details.add(f"— {title}")
         self._pace = Pace()
         self._bar_for(None)
         self._say_doing("")
 
     def _end(self, step: str, state: State, text: str) -> None:
-        self.steps.show_step(step, step_title(step), state, text)
+        self.steps.show_step(step, STEPS.get(step, step), state, text)
         if text:
             self.details.add(text)
         self._bar_for(1.0)
@@ -110,3 +116,78 @@ class ProgressPage(Page):
         self.bar.setRange(0, 0 if part is None else _FULL)
         if part is not None:
             self.bar.setValue(round(min(part, 1.0) * _FULL))
+
+
+class Details(QWidget):
+    """A button that opens and closes the log under it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.button = QToolButton()
+        self.button.setText("&Details")
+        self.button.setCheckable(True)
+        self.button.setArrowType(Qt.ArrowType.RightArrow)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.button.toggled.connect(self._open)
+        column.addWidget(self.button)
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setMaximumBlockCount(_MOST_LINES)
+        self.log.setTabChangesFocus(True)
+        self.log.setAccessibleName("Log of the installation")
+        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.log.setMinimumHeight(140)
+        column.addWidget(self.log, 1)
+        self._open(False)
+
+    def add(self, line: str) -> None:
+        """Put a line under the others."""
+        self.log.appendPlainText(line)
+
+    def text(self) -> str:
+        """All lines."""
+        return self.log.toPlainText()
+
+    def clear(self) -> None:
+        """Forget all lines."""
+        self.log.clear()
+
+    def _open(self, opened: bool) -> None:
+        self.log.setVisible(opened)
+        # Closed it takes no more room than its button.
+        room = QSizePolicy.Policy.Expanding if opened else QSizePolicy.Policy.Maximum
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, room)
+        self.button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
+class Pace:
+    """Reckons the time that is left from what was done in the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def left(self, done: int, total: int | None, now: float | None = None) -> str:
+        """Take note of `done` bytes; return what to say of the time left, "" as long as nothing can be said."""
+        now = time.monotonic() if now is None else now
+        if self._seen and done < self._seen[-1][1]:
+            # Another file, or another step.
+            self._seen.clear()
+        self._seen.append((now, done))
+        while now - self._seen[0][0] > _LOOKED_BACK:
+            self._seen.popleft()
+        seconds, moved = now - self._seen[0][0], done - self._seen[0][1]
+        if total is None or moved <= 0 or seconds < _LEAST_SEEN:
+            return ""
+        return _in_words((total - done) * seconds / moved)
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 60:
+        return "less than a minute left"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return "about a minute left" if minutes == 1 else f"about {minutes} minutes left"
+    return f"about {round(minutes / 60)} hours left"

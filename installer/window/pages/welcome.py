@@ -8,9 +8,7 @@ from qtpy.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from installer.events import GimpSeen, Planned
 from installer.window.frame import Page
-from installer.window.parts.boxes import Box, Finding, Notice
-from installer.window.parts.state_icon import State
-from installer.window.parts.words import label, place, size
+from installer.window.widgets import Box, Finding, Notice, State, label, place, size
 
 #: What the builds of PyTorch are for, as a photographer would say it.
 _BUILDS = {

@@ -1,0 +1,42 @@
+"""Which models there are to choose from, found out without waiting. No GIMP in here."""
+
+from __future__ import annotations
+
+import re
+from typing import List
+
+import sama_paths
+import sama_state
+from sama_client import Client, EngineGone, HelloFailed
+
+#: The model that comes with the engine.
+BUNDLED = "lite"
+#: How long a running engine may take to tell, in seconds: a dialog is about to open.
+_PATIENCE = 1
+#: Meta's own names for the weights of SAM, in which the model's name is the middle.
+_SAM_FILE = re.compile(r"sam_(vit_[a-z]+)_[0-9a-f]+\.pth")
+_MOST_MODELS, _LONGEST_NAME = 50, 60
+
+
+def names() -> List[str]:
+    """Return the names of the models whose weights are there, as the running engine tells; never empty.
+
+    While no engine runs, what lies in its folder of weights is asked instead.
+    """
+    state = sama_state.read() if sama_state.engine_lives() else None
+    if state is not None:
+        try:
+            described = Client(state.port, state.token).hello(_PATIENCE)
+        except (EngineGone, HelloFailed):
+            described = {}
+        told = described.get("installed", described.get("models"))
+        if isinstance(told, list):
+            found = [name for name in told if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME]
+            if found:
+                return found[:_MOST_MODELS]
+    try:
+        files = sorted(file.name for file in sama_paths.weights_folder().iterdir())
+    except OSError:
+        files = []
+    matches = (_SAM_FILE.fullmatch(name) for name in files)
+    return [BUNDLED, *(match.group(1) for match in matches if match)]

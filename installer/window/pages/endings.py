@@ -1,0 +1,157 @@
+"""How a visit ends: done, failed, or with SAMA removed; opening GIMP, and a report for those who mend SAMA."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from qtpy.QtCore import QProcess, QProcessEnvironment
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+
+from installer.child_processes import clean_environment
+from installer.events import GimpSeen
+from installer.window.frame import Page
+from installer.window.pages.progress import Details
+from installer.window.pages.welcome import split_remedy
+from installer.window.widgets import Box, MenuPath, Notice, State, label, size
+
+
+class DonePage(Page):
+    """Where to find SAMA in GIMP, and how to begin."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SAMA is installed", "If GIMP is open, close it and start it again: it then has two new entries."
+        )
+        menus = Box()
+        menus.column.addWidget(label("In GIMP's menus", "heading"))
+        menus.column.addWidget(MenuPath(["Filters", "SAMA Select…"], "makes a selection"))
+        menus.column.addWidget(MenuPath(["Layer", "Add SAMA Alpha Matte…"], "cuts the layer out, hair and all"))
+        self.body.addWidget(menus)
+        how = Box()
+        how.column.addWidget(label("A first try", "heading"))
+        for number, text in enumerate(
+            (
+                "Open a photo and take the Path tool (press B).",
+                "Click once on the thing you want, or two or three times on its parts.",
+                "Choose Filters ▸ SAMA Select… and press OK.",
+            ),
+            start=1,
+        ):
+            how.column.addWidget(label(f"{number}.  {text}"))
+        self.body.addWidget(how)
+        self._more: QLabel = label("", "muted")
+        self.body.addWidget(self._more)
+        self.body.addStretch(1)
+
+    def show_more(self, text: str) -> None:
+        """Say something that this run gave, for example that a model was not downloaded."""
+        self._more.setText(text)
+        self._more.setVisible(bool(text))
+
+
+class FailurePage(Page):
+    """Shown when something failed, or was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
+        self._holder = QWidget()
+        self._column = QVBoxLayout(self._holder)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.body.addWidget(self._holder)
+        self._told = label(
+            "“Copy report” copies what happened, without your name or folders, for a bug report.", "muted"
+        )
+        self.body.addWidget(self._told)
+        self.details = Details()
+        self.body.addWidget(self.details, 1)
+        self.body.addStretch(0)
+        self.message = ""
+
+    def show_failure(self, title: str, lead: str, message: str, log: str, stopped: bool) -> None:
+        """Show `message`, a sentence and its remedy, and the log behind “Details”."""
+        self.say(title, lead)
+        self.message = message
+        for index in reversed(range(self._column.count())):
+            item = self._column.takeAt(index)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self._column.addWidget(Notice(State.NOTE if stopped else State.FAILED, *split_remedy(message)))
+        self._told.setVisible(not stopped)
+        self.details.clear()
+        self.details.add(log)
+
+
+class RemovalPage(Page):
+    """Asks about the models."""
+
+    def __init__(self) -> None:
+        super().__init__("Remove SAMA", "The engine and the plug-in are taken away, and nothing else.")
+        box = Box()
+        box.column.addWidget(label("Your pictures, GIMP's settings and your other plug-ins stay as they are."))
+        self.models = QCheckBox()
+        box.column.addWidget(self.models)
+        self.body.addWidget(box)
+        self.body.addStretch(1)
+
+    def show_models(self, count: int, total: int) -> None:
+        """Offer to delete the `count` downloaded model files of `total` bytes."""
+        self.models.setVisible(count > 0)
+        self.models.setChecked(False)
+        files = "the model" if count == 1 else f"the {count} models"
+        self.models.setText(f"&Delete {files} that were downloaded as well ({size(total)})")
+
+
+def gimp_command(gimps: Iterable[GimpSeen]) -> list[str]:
+    """How to start the first of `gimps` that has the plug-in; empty when that is not known."""
+    for gimp in gimps:
+        if gimp.action == "skip":
+            continue
+        if gimp.packaging == "flatpak" and shutil.which("flatpak"):
+            return ["flatpak", "run", "org.gimp.GIMP"]
+        program = Path(gimp.program) if gimp.program else None
+        if program is None:
+            continue
+        # Beside the program without a window lies the one with it.
+        window = program.with_name(program.name.replace("-console", ""))
+        if window.is_file():
+            return [str(window)]
+    return []
+
+
+def start_detached(command: list[str]) -> None:
+    """Start it, on its own."""
+    process = QProcess()
+    environment = QProcessEnvironment()
+    for name, value in clean_environment().items():
+        environment.insert(name, value)
+    process.setProcessEnvironment(environment)
+    process.setProgram(command[0])
+    process.setArguments(command[1:])
+    process.startDetached()
+
+
+def report(version: str, message: str, log: str) -> str:
+    """What to paste into a bug report."""
+    system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
+    return without_person(f"SAMA for GIMP {version}\n{system}\n\n{message}\n\n{log}\n")
+
+
+def without_person(text: str) -> str:
+    """`text` with the home folder written ~, SAMA's own folder SAMA_HOME, and the user's name USER."""
+    places = {str(Path.home()): "~", os.path.realpath(Path.home()): "~", os.environ.get("SAMA_HOME", ""): "SAMA_HOME"}
+    for place in sorted(places.keys() - {"", os.sep}, key=len, reverse=True):
+        text = text.replace(place, places[place])
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return text
+    # "root" is nobody's name, and a word of its own in many messages.
+    return text if name == "root" else re.sub(rf"\b{re.escape(name)}\b", "USER", text)

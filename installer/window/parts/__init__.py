@@ -1,1 +1,0 @@
-"""What the pages are put together from."""
