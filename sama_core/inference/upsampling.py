@@ -182,7 +182,7 @@ def _guided_alpha(
 
 def edge_of(inside: np.ndarray) -> np.ndarray:
     """The pixels of a region (H×W bool) that touch its outside; the picture's border does not count as outside."""
-    return inside & ~np.asarray(ndimage.binary_erosion(inside, border_value=1))
+    return inside & np.logical_not(ndimage.binary_erosion(inside, border_value=1))
 
 
 def _grow(mask: np.ndarray, radius: int) -> np.ndarray:

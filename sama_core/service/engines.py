@@ -100,6 +100,6 @@ def real_engines(device: str) -> EnginePool:
         return Engine(model=model, device=device)
 
     def installed() -> list[str]:
-        return [name for name, model in MODELS.items() if model.bundled or model.weights.is_file()]
+        return [name for name, model in MODELS.items() if model.weights.is_file()]
 
     return EnginePool(list(MODELS), create, device, installed)

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check-photos",
         type=int,
         default=defaults.check_photos,
-        help="held-out photos to measure every checkpoint on, to keep the best weights (default: all, at the end)",
+        help="held-out photos to measure at every checkpoint, to keep the best weights (default: all, at the end)",
     )
     small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     small.add_argument("--seed", type=int, default=defaults.seed)
