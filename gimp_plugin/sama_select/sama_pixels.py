@@ -130,11 +130,13 @@ def multiply_alpha(layer, data: bytes, pixel_format: str = MASK) -> None:
 def colours_kept(layer):
     """Let the layer's colours come out of a change of its alpha bit by bit as they were.
 
-    Under a colour profile GIMP's arithmetic changes the last places of deep pixels, a little more at every run. Nothing
-    is recorded for undo, so what is done inside must be.
+    Under a colour profile GIMP's arithmetic changes the last places of deep pixels, a little more at every run, and
+    those of floating-point pixels without one, where Babl happens to go through linear light. Nothing is recorded for
+    undo, so what is done inside must be.
     """
     name = Babl.get_name(layer.get_format())
-    drifts = name.startswith("R'G'B'") and "-space-" in name and " u8-" not in name
+    floating = any(depth in name for depth in (" half", " float", " double"))
+    drifts = name.startswith("R'G'B'") and (floating or ("-space-" in name and " u8-" not in name))
     before = _native(layer) if drifts else b""
     had_alpha = layer.has_alpha()
     yield

@@ -68,9 +68,19 @@ def native(drawable):
 
 
 def colours(drawable):
-    """The drawable's colours without its alpha, in its own precision."""
+    """The drawable's colours without its alpha, in its own precision, bit by bit: Babl is not asked to convert."""
     name = Babl.get_name(drawable.get_format())
-    return read(drawable, "R'G'B' u8" if "indexed" in name else name.replace("A ", " "))
+    if "indexed" in name:
+        return read(drawable, "R'G'B' u8")
+    pixels = read(drawable, name)
+    if not drawable.has_alpha():
+        return pixels
+    channels = 2 if name.startswith("Y") else 4
+    depth = len(pixels) // (drawable.get_width() * drawable.get_height() * channels)
+    without = bytearray(len(pixels) // channels * (channels - 1))
+    for byte in range((channels - 1) * depth):
+        without[byte :: (channels - 1) * depth] = pixels[byte :: channels * depth]
+    return bytes(without)
 
 
 def add_path(image, strokes, name="clicks"):
