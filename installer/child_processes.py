@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from installer import turn
-from installer.steps import Steps
+from installer.events import Steps
 
 #: A person's own settings for one Python or one pip must not leak into the engine's environment.
 _DROPPED = (

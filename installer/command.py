@@ -7,9 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from installer import checkout, self_check, window_launch
-from installer.events import Finished, FrontEnd, Stop
-from installer.failures import InstallError, sentence
+from installer import package, self_check, window_launch
+from installer.events import Finished, FrontEnd, InstallError, Stop, sentence
 from installer.installation import Wishes, check_home, home_folder, run
 from installer.json_front_end import JsonFrontEnd
 from installer.removal import RemovalWishes, uninstall
@@ -104,7 +103,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
     return Wishes(
         forced_profiles=[_profile(folder.expanduser().absolute()) for folder in options.gimp_profile],
         python=options.python,
-        package=(options.package or checkout.package()).expanduser().absolute(),
+        package=(options.package or package.shipped()).expanduser().absolute(),
         needed_bytes=None if options.need_free is None else int(options.need_free * GIB),
         ask=not options.yes,
         dry_run=options.dry_run,
@@ -134,7 +133,7 @@ def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:
         return ()
     if options.wheels:
         return tuple(folder.expanduser().absolute() for folder in options.wheels)
-    usual = [folder / "wheels" for folder in (checkout.ROOT, checkout.ROOT.parent)]
+    usual = [folder / "wheels" for folder in (package.ROOT, package.ROOT.parent)]
     found = tuple(folder for folder in usual if folder.is_dir())
     if not found:
         raise InstallError(
@@ -207,9 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         help="install the engine from this wheel or folder instead of this checkout",
     )
     parser.add_argument(
-        "--torch",
-        choices=NAMES,
-        help="install this build of PyTorch instead of the one that fits this computer",
+        "--torch", choices=NAMES, help="install this build of PyTorch instead of the one that fits this computer"
     )
     parser.add_argument(
         "--newest",
@@ -221,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME[=FILE]",
         action="append",
         default=[],
-        help="download this larger model too, or take it from the file; vit_b, vit_l or vit_h (may be repeated)",
+        help="download this larger model too, or take it from the file, such as sam2.1_tiny or vit_b (may be repeated)",
     )
     parser.add_argument(
         "--offline", action="store_true", help="take everything from a folder, nothing from the network"
@@ -243,9 +240,6 @@ def _parser() -> argparse.ArgumentParser:
         help="insist on this much free disk space instead of the measured figure",
     )
     parser.add_argument(
-        "--no-self-check",
-        dest="self_check",
-        action="store_false",
-        help="do not try the engine and GIMP at the end",
+        "--no-self-check", dest="self_check", action="store_false", help="do not try the engine and GIMP at the end"
     )
     return parser

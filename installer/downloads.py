@@ -1,18 +1,25 @@
-"""Download files so that a break costs nothing: what has arrived stays, and the rest is asked for the next time."""
+"""Let pip find out which files an installation needs, and download them so that a break costs nothing.
+
+What has arrived stays, and the rest is asked for the next time.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import ssl
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from installer.events import Stop
-from installer.failures import InstallError
+from installer.child_processes import clean_environment, run_quietly, run_watched
+from installer.events import InstallError, Steps, Stop
 from sama_core.weights import download as resuming
 from sama_core.weights.http_range import size_at
 
@@ -23,6 +30,118 @@ _REPORTS = 5
 
 #: Told the bytes that are there, all bytes (None when not known), and the file's name.
 Report = Callable[[int, "int | None", str], None]
+#: The first pip that can say what it would install (`--dry-run --report`).
+_LEAST_PIP = (23, 0)
+#: pip asks for the facts about a package alone where the index has them apart; else it reads them out of the package
+#: on the server, which this allows it. Without either it downloads the package whole to look into it.
+_LOOK_FROM_AFAR = "--use-feature=fast-deps"
+
+
+class NoSuchVersion(InstallError):
+    """The index answers, but has no versions that go together as they are asked for."""
+
+
+@dataclass(frozen=True)
+class Pip:
+    """The pip of an environment.
+
+    Attributes:
+        python: the environment's interpreter.
+        work: a folder for what pip keeps for a moment, instead of the system's, which is memory on many systems.
+        steps: where what it says is told.
+    """
+
+    python: Path
+    work: Path
+    steps: Steps
+
+    def run(self, *arguments: str) -> tuple[int, list[str]]:
+        """Run pip; return its exit status and what it said."""
+        place = {"TMPDIR": str(self.work), "TEMP": str(self.work), "TMP": str(self.work)}
+        settings = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        return run_watched(
+            [str(self.python), "-m", "pip", *arguments],
+            {**clean_environment(), **place, **settings},
+            self.work,
+            self.steps,
+        )
+
+    def version(self) -> tuple[int, int]:
+        """For example (24, 0); (0, 0) when there is none."""
+        said = run_quietly([str(self.python), "-m", "pip", "--version"]).stdout
+        match = re.match(r"pip (\d+)\.(\d+)", said)
+        return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+
+    def certificates(self) -> Path | None:
+        """pip's own list of certificates: some Pythons come without any."""
+        done = run_quietly([str(self.python), "-c", "from pip._vendor import certifi; print(certifi.where())"])
+        return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def renew(pip: Pip) -> None:
+    """Bring a pip that is too old to resolve up to date.
+
+    Raises:
+        InstallError: it cannot be had.
+    """
+    if pip.version() >= _LEAST_PIP:
+        return
+    status, said = pip.run("install", "--no-cache-dir", "--upgrade", "pip")
+    if status != 0:
+        raise InstallError(failure_of("pip could not be brought up to date", said))
+
+
+def resolve(pip: Pip, requirements: Sequence[str], options: Sequence[str]) -> list[Download]:
+    """Return the files that installing `requirements` takes, beyond what the environment has.
+
+    Args:
+        pip: at least as new as `renew` makes it.
+        requirements: as pip takes them; files by their full path.
+        options: further options, such as those that name an index.
+
+    Raises:
+        NoSuchVersion: there are versions, but not such as are wanted.
+        InstallError: pip finds no answer.
+    """
+    report = pip.work / "report.json"
+    command = ["install", "--dry-run", "--no-cache-dir", "--quiet", "--report", str(report), *options]
+    status, said = pip.run(*command, _LOOK_FROM_AFAR, *requirements)
+    if status != 0:
+        # A pip that has given the option up, or a server that pip cannot look at from afar.
+        status, said = pip.run(*command, *requirements)
+    if status != 0:
+        kind = NoSuchVersion if lacks_version(said) else InstallError
+        raise kind(failure_of("What the engine needs could not be found", said))
+    items = json.loads(report.read_text(encoding="utf-8"))["install"]
+    return [_download(item) for item in items]
+
+
+def lacks_version(said: Sequence[str]) -> bool:
+    """Whether pip failed because the versions that there are are not those that are wanted."""
+    return bool(
+        re.search(r"\(from versions: (?!none\))|ResolutionImpossible|conflicting dependencies", "\n".join(said))
+    )
+
+
+def failure_of(what: str, said: Sequence[str]) -> str:
+    """A sentence on a failure of pip, with its own last error."""
+    errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+    reason = (errors or list(said) or ["it said nothing"])[-1]
+    return f"{what}: pip says “{reason}”. Check the network and the free disk space, and run this again."
+
+
+def local_file(download: Download) -> Path | None:
+    """The file itself when it is on this computer already."""
+    parts = urllib.parse.urlsplit(download.url)
+    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _download(item: dict[str, Any]) -> Download:
+    info, facts = item["download_info"], item["metadata"]
+    archive = info.get("archive_info", {})
+    old_style = str(archive.get("hash", "")).partition("sha256=")[2]
+    release = f"{re.sub('[-_.]+', '-', str(facts['name'])).lower()}=={facts['version']}"
+    return Download(str(info["url"]), str(archive.get("hashes", {}).get("sha256") or old_style), release)
 
 
 @dataclass(frozen=True)

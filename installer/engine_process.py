@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from installer import checkout, state
+from installer import plugin_files, state
 from installer.environment import EngineInfo
-from installer.failures import InstallError
+from installer.events import InstallError
 from sama_core import file_lock, paths
 
 _SCHEMA = 1
@@ -25,7 +25,7 @@ def stop() -> None:
     deadline = time.monotonic() + _PATIENCE
     while file_lock.is_held(paths.lock_file()):
         # Asked again each time: an engine that is just starting cannot be found yet.
-        client = checkout.plugin_module("sama_launch").running()
+        client = plugin_files.module("sama_launch").running()
         if client is not None:
             client.shutdown()
         if time.monotonic() > deadline:

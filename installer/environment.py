@@ -10,15 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import checkout, downloads, package, pythons, resolving
+from installer import downloads, package, pythons
 from installer.child_processes import run_quietly
-from installer.downloads import Download, Downloader
-from installer.events import Note
-from installer.failures import InstallError
+from installer.downloads import Download, Downloader, Pip
+from installer.events import InstallError, Note, Steps
 from installer.package import Lock
-from installer.resolving import Pip
 from installer.state import Environment, Manifest, remove_if_empty, remove_tree
-from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 
 #: Run in the environment: whether it meets the requirements that are the arguments.
@@ -122,7 +119,7 @@ def inspect(python: Path) -> EngineInfo:
     lines = done.stdout.split()
     if done.returncode != 0 or len(lines) != 2:
         raise InstallError(
-            f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{checkout.package()}"'
+            f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{package.shipped()}"'
         )
     return EngineInfo(python, *lines)
 
@@ -186,7 +183,7 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
         places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
         locked = source.lock.constraints(work / "lock", torch=not stays) if source.lock else []
         return Ready(("--no-cache-dir", "--no-index", *places, *locked, str(wheel)), wheel)
-    resolving.renew(pip)
+    downloads.renew(pip)
     requirements, options, usual = [], [], False
     if source.build.index and torch and not stays:
         requirements, options, usual = _torch_requirements(pip, torch, source, steps)
@@ -194,13 +191,13 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
         # A build of PyTorch's own that is there, or is going to be, says itself what goes with it.
         options += source.lock.constraints(work / "lock", torch=not stays and not requirements)
     try:
-        wanted = resolving.resolve(pip, [str(wheel), *requirements], options)
-    except resolving.NoSuchVersion as error:
+        wanted = downloads.resolve(pip, [str(wheel), *requirements], options)
+    except downloads.NoSuchVersion as error:
         raise InstallError(f"{error}{_way_out(source)}") from error
     if source.lock:
         source.lock.check(wanted)
-    here = [resolving.local_file(item) for item in wanted]
-    missing = [item for item in wanted if resolving.local_file(item) is None]
+    here = [downloads.local_file(item) for item in wanted]
+    missing = [item for item in wanted if downloads.local_file(item) is None]
     try:
         arrived = iter(Downloader(kept, pip.certificates(), steps.stop).fetch_all(missing, steps.progress))
     except downloads.Refused as refusal:
@@ -267,7 +264,7 @@ def _wheel(pip: Pip, source: Source) -> Path:
     status, said = pip.run("wheel", "--no-cache-dir", "--no-deps", *offline, "--wheel-dir", str(built), str(copy))
     wheels = list(built.glob("*.whl"))
     if status != 0 or not wheels:
-        raise InstallError(resolving.failure_of("The engine's package could not be built", said))
+        raise InstallError(downloads.failure_of("The engine's package could not be built", said))
     return wheels[0]
 
 
@@ -323,11 +320,11 @@ def _found_builds(
         InstallError: its index cannot be used.
     """
     if lock is None:
-        return resolving.resolve(pip, wanted, options)
+        return downloads.resolve(pip, wanted, options)
     try:
-        return resolving.resolve(pip, wanted, [*options, *lock.constraints(pip.work / "lock")])
-    except resolving.NoSuchVersion:
-        found = resolving.resolve(pip, wanted, options)
+        return downloads.resolve(pip, wanted, [*options, *lock.constraints(pip.work / "lock")])
+    except downloads.NoSuchVersion:
+        found = downloads.resolve(pip, wanted, options)
     versions = " and ".join(download.release.replace("==", " ") for download in found)
     steps.tell(Note(f"This build of PyTorch is not to be had in the version that SAMA was tested with: {versions}."))
     return found
@@ -342,14 +339,14 @@ def _run(pip: Pip, source: Source, *arguments: str) -> None:
             line.partition("satisfies the requirement ")[2] for line in said if "satisfies the requirement" in line
         ]
         incomplete = _incomplete(source, missing[0].split(" ")[0] if missing else "", said)
-        raise InstallError(incomplete + (_way_out(source) if resolving.lacks_version(said) else ""))
-    raise InstallError(resolving.failure_of("The engine could not be installed", said))
+        raise InstallError(incomplete + (_way_out(source) if downloads.lacks_version(said) else ""))
+    raise InstallError(downloads.failure_of("The engine could not be installed", said))
 
 
 def _incomplete(source: Source, missing: str, said: Sequence[str]) -> str:
     folders = " and ".join(str(folder) for folder in source.wheels)
     if not missing:
-        return resolving.failure_of(f"The engine could not be installed from {folders}", said)
+        return downloads.failure_of(f"The engine could not be installed from {folders}", said)
     return (
         f"{missing} is missing in {folders}, or is there only for another Python or system. docs/install.md, "
         "“Without a network”, says how to fill that folder on a computer that has one."

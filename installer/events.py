@@ -1,58 +1,16 @@
 """What an installation tells while it runs, and how a front end listens, is asked, and stops it.
 
-Text, `--json` and the window are three front ends of the same installation. A front end is anything with the four
-methods of `FrontEnd`:
-
-    class Window:
-        def tell(self, event): ...          # every event below, in order, on the thread that installs
-        def agrees(self, plan): ...         # after the plan: True to go on, False to leave all as it is
-        def wants_models(self, plan): ...   # then: names of the models to have, of those that the plan offers
-        def gives_up(self, plan): ...       # removing: True to remove the models too, False to keep them
-
-    stop = Stop()
-    status = installer.installation.run(wishes, Window(), stop)     # on any thread; never raises InstallError
-    ...
-    stop.request()                          # from any other thread, at any time
-
-`run` returns 0 when all is installed and works, 1 when not, 130 when it was stopped. The order of what it tells:
-
-    StepStarted("look") … StepDone("look"), Planned          nothing has been changed so far
-    then `agrees` is called, unless `wishes.ask` is false, or there is nothing to do, or it is a dry run;
-    then `wants_models`, if the plan offers any; the step "models" is added if some are wanted
-    for each further step of `Planned.steps`:
-        StepStarted, any number of Progress, Log, Note and Finding, then StepDone or StepFailed
-    after StepFailed, or a stop: TakingBack                  only where something had been made by then
-    Finished                                                 always the last, exactly once
-
-Being stopped takes back what was made, as a failure does; downloads that are complete are kept for the next time.
-
-`installer.removal.uninstall` tells in the same way:
-
-    StepStarted("look") … StepDone("look"), RemovalPlanned   no RemovalPlanned where nothing is installed
-    then `gives_up` is called, if the plan says "ask" of the models and it is no dry run
-    for each further step of `RemovalPlanned.steps`:
-        StepStarted, any number of Note, then StepDone or StepFailed
-    Finished                                                 always the last, exactly once
-
-A removal that has begun is not stopped, and one that fails goes on with what is left when it is run again.
-
-`--json` writes the same events, one JSON object a line on stdout: the fields of the class, and `event` with its
-`kind`; paths are strings, sizes are bytes. The answers go to stdin, a JSON object a line: `{"agree": true}` or
-`{"agree": false}` after `planned` (not awaited with `--yes`; beside `true`, `"models": ["vit_b"]` asks for models that
-the plan offers), `{"remove_weights": true}` or `{"remove_weights": false}`
-after a `removal_planned` that asks, and `{"stop": true}` at any time. Without `--yes` the end of stdin is a stop too:
-whoever was watching has gone. A line of another kind is passed over.
-
-A front end must pass over kinds and fields that it does not know.
+Text, `--json` and the window are three front ends of the same installation: anything with the four methods of
+`FrontEnd`. docs/installer-events.md has the order in which events come, and the JSON that programs get.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
-
-from installer.failures import InstallError
 
 #: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes; the last three
 #: are a removal's.
@@ -70,6 +28,19 @@ STEPS: dict[str, str] = {
     "remove": "Remove the engine and what it wrote",
     "take_out": "Take the plug-in out of GIMP",
 }
+
+
+class InstallError(Exception):
+    """The installation cannot go on. `str(error)` tells the user what happened and what to do."""
+
+
+def sentence(error: BaseException) -> str:
+    """What to tell a person of an error."""
+    if isinstance(error, OSError):
+        return f"{error}. Correct that and run this again."
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "Stopped."
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -382,3 +353,61 @@ class Unasked:
     def gives_up(self, plan: RemovalPlanned) -> bool:
         """Keep them."""
         return False
+
+
+class Steps:
+    """The way through the steps of one run.
+
+    Attributes:
+        stop: the person's wish to stop.
+    """
+
+    def __init__(self, front: FrontEnd, stop: Stop) -> None:
+        self.stop = stop
+        self._front = front
+        self._coming: Sequence[str] = ()
+        self._now = ""
+        self._outcome = ""
+
+    def tell(self, event: Event) -> None:
+        """Show an event that is not a step's own."""
+        self._front.tell(event)
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Say which steps come, so that they can be counted."""
+        self._coming = names
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Tell that the step begins and how it ends; what it raises is told and passed on.
+
+        Raises:
+            Stopped: somebody asked to stop before it.
+        """
+        self.stop.check()
+        self._now, self._outcome = name, ""
+        number = self._coming.index(name) + 1 if name in self._coming else 0
+        self.tell(StepStarted(name, STEPS[name], number, len(self._coming)))
+        try:
+            yield
+        except BaseException as error:
+            self.tell(StepFailed(name, sentence(error)))
+            raise
+        self.tell(StepDone(name, self._outcome))
+
+    def outcome(self, text: str) -> None:
+        """Let the end of the present step be told with this sentence."""
+        self._outcome = text
+
+    def progress(self, done: int, total: int | None, text: str) -> None:
+        """Tell how many bytes the present step has dealt with.
+
+        Raises:
+            Stopped: somebody asked to stop.
+        """
+        self.stop.check()
+        self.tell(Progress(self._now, done, total, text))
+
+    def log(self, line: str) -> None:
+        """Pass on what a program said in the present step."""
+        self.tell(Log(self._now, line))

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer import plugin_files
-from installer.failures import InstallError
+from installer.events import InstallError
 from installer.state import Manifest, remove_if_empty, remove_tree
 from sama_core.gimp import Gimp, settings_folders, settings_root, traceless_environment
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installer import (
-    accelerator,
-    checkout,
     engine_process,
     environment,
     gimp_settings,
@@ -26,16 +24,28 @@ from installer import (
     torch_builds,
     turn,
 )
-from installer.accelerator import Accelerator
 from installer.environment import EngineInfo, Source
-from installer.events import STEPS, Finished, FrontEnd, GimpSeen, ModelOffer, Note, Planned, Stop, Stopped, TakingBack
-from installer.failures import InstallError, sentence
+from installer.events import (
+    STEPS,
+    Finished,
+    FrontEnd,
+    GimpSeen,
+    InstallError,
+    ModelOffer,
+    Note,
+    Planned,
+    Steps,
+    Stop,
+    Stopped,
+    TakingBack,
+    sentence,
+)
 from installer.gimp_settings import Profile
 from installer.package import Lock
 from installer.state import Environment, Manifest, remove_tree
-from installer.steps import Steps
 from installer.torch_builds import GIB, Build
 from sama_core import __version__, paths
+from sama_core.accelerator import Accelerator, detect, this_computer
 from sama_core.gimp import Gimp, find_gimps, settings_root, this_place
 
 #: What a running engine keeps in SAMA_HOME; a folder with only these in it is SAMA's own.
@@ -234,10 +244,10 @@ def _plan(wishes: Wishes, manifest: Manifest, home: Path) -> Plan:
     profiles = gimp_settings.find_profiles(found_gimps, wishes.forced_profiles)
     for profile in profiles:
         plugin_files.check_place(profile.plug_ins)
-    plug_in = checkout.plugin_source()
+    plug_in = plugin_files.shipped()
     stale = [profile for profile in profiles if not plugin_files.is_current(plug_in, profile.plug_ins, manifest)]
-    computer = accelerator.this_computer()
-    found = accelerator.detect(computer)
+    computer = this_computer()
+    found = detect(computer)
     build = torch_builds.choose(wishes.torch, found, computer)
     size = torch_builds.Size(0, 0, 0, measured=True)
     remarks: tuple[str, ...] = ()
@@ -313,7 +323,7 @@ def _remarks_on_users(engine: EngineInfo) -> tuple[str, ...]:
         return ()
     return (
         f"{engine.python} has the engine of SAMA {engine.engine_version}, and this is SAMA {__version__}. Bring "
-        f'it up to date: "{engine.python}" -m pip install --upgrade "{checkout.package()}"',
+        f'it up to date: "{engine.python}" -m pip install --upgrade "{package.shipped()}"',
     )
 
 
@@ -451,7 +461,7 @@ def _make_all(plan: Plan, wishes: Wishes, manifest: Manifest, steps: Steps, undo
         with step("plug_in"):
             for profile in plan.stale_profiles:
                 manifest.make_folder(profile.plug_ins, undo)
-                plugin_files.place(checkout.plugin_source(), profile.plug_ins, manifest, undo)
+                plugin_files.place(plugin_files.shipped(), profile.plug_ins, manifest, undo)
     with step("record"):
         engine = engine or _engine_there_is(plan, manifest, undo)
         engine_process.write_record(engine, undo)

@@ -7,8 +7,7 @@ import queue
 import sys
 import threading
 
-from installer.events import Event, Planned, RemovalPlanned, Stop
-from installer.failures import InstallError
+from installer.events import Event, InstallError, Planned, RemovalPlanned, Stop
 
 #: The questions, by the names that their answers have.
 _AGREE, _GIVE_UP = "agree", "remove_weights"

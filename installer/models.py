@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.child_processes import clean_environment, run_quietly, run_watched
-from installer.events import ModelOffer, Note
-from installer.failures import InstallError
-from installer.steps import Steps
+from installer.events import InstallError, ModelOffer, Note, Steps
 
 
 def offers(python: Path, package: Path, bundled: bool = False) -> tuple[ModelOffer, ...]:

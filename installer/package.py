@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
 
-from installer import checkout
 from installer.downloads import Download
-from installer.failures import InstallError
+from installer.events import InstallError
 
+#: Where the installer lies: a checkout, or the folder of a release.
+ROOT = Path(__file__).resolve().parent.parent
 #: What of a checkout the package is built from.
 _BUILD_FILES = ("pyproject.toml", "README.md", "LICENSE")
 _BUILD_FOLDERS = ("sama_core",)
@@ -92,7 +93,14 @@ def read_lock(source: Path) -> Lock:
 
 def _lock_of(source: Path) -> Path:
     """The lock beside what the package is built from; a wheel's is that of the folder of this installer."""
-    return source / _LOCK if (source / _LOCK).is_file() else checkout.ROOT / _LOCK
+    return source / _LOCK if (source / _LOCK).is_file() else ROOT / _LOCK
+
+
+def shipped() -> Path:
+    """What the engine is installed from, unless somebody names another: the checkout itself, or the release's wheel."""
+    if (ROOT / "sama_core").is_dir():
+        return ROOT
+    return sorted((ROOT / "wheels").glob("sama_gimp-*.whl"))[-1]
 
 
 def files_of(source: Path) -> list[Path]:

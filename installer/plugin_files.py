@@ -1,16 +1,19 @@
-"""Copy the plug-in into a GIMP profile."""
+"""The plug-in: its files, copying them into a GIMP profile, and its modules, some of which the installer uses."""
 
 from __future__ import annotations
 
 import filecmp
 import hashlib
+import importlib
 import os
 import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from installer.failures import InstallError
+from installer.events import InstallError
+from installer.package import ROOT
 from installer.state import Manifest, remove_tree
 
 #: GIMP takes a folder for a plug-in when it holds a program of the same name.
@@ -21,6 +24,18 @@ PROCEDURES = ("plug-in-sama-select", "plug-in-sama-alpha-matte")
 #: Names that GIMP takes for nothing, beside the plug-in for as long as it is being replaced.
 _NEW = f".{NAME}.new"
 _OLD = f".{NAME}.old"
+
+
+def shipped() -> Path:
+    """The folder of the plug-in that is to be copied into GIMP's profile."""
+    return ROOT / "gimp_plugin" / NAME
+
+
+def module(name: str) -> Any:
+    """Import one of the plug-in's modules; its client is the installer's too."""
+    if str(shipped()) not in sys.path:
+        sys.path.append(str(shipped()))
+    return importlib.import_module(name)
 
 
 def shipped_files(source: Path) -> list[Path]:

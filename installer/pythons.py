@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from installer.child_processes import run_quietly
-from installer.failures import InstallError
+from installer.events import InstallError
 
 MINIMUM = (3, 10)
 #: The newest Python that PyTorch and Numba are known to have builds for; a newer one is the last choice.

@@ -7,19 +7,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer import (
-    engine_process,
-    environment,
-    gimp_settings,
-    plugin_files,
-    turn,
-    window_launch,
+from installer import engine_process, environment, gimp_settings, plugin_files, turn, window_launch
+from installer.events import (
+    Finished,
+    FrontEnd,
+    InstallError,
+    Note,
+    RemovalPlanned,
+    Steps,
+    Stop,
+    Stopped,
+    WeightFile,
+    sentence,
 )
-from installer.events import Finished, FrontEnd, Note, RemovalPlanned, Stop, Stopped, WeightFile
-from installer.failures import InstallError, sentence
 from installer.installation import home_folder
 from installer.state import FILE_NAME, Manifest, remove_if_empty, remove_tree
-from installer.steps import Steps
 from sama_core import paths
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installer import environment, plugin_files, state
-from installer.events import Finished, FrontEnd, Note, Stop
-from installer.failures import InstallError
+from installer.events import Finished, FrontEnd, InstallError, Note, Stop
 from installer.installation import Wishes, home_folder, run
 from installer.state import Environment, Manifest
 from sama_core import paths
+from sama_core.weights.checksum import file_sha256
 
 #: As pip writes it into the names of folders.
 _ENGINES_PACKAGE = "sama_gimp-"
@@ -168,11 +167,7 @@ def _first_damaged(packages: Path, info: Path) -> Path | None:
 
 
 def _record_digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(bytes.fromhex(file_sha256(file))).rstrip(b"=").decode()
 
 
 def _known_or_found(home: Path, front: FrontEnd) -> tuple[Manifest, bool]:

@@ -7,8 +7,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer.checkout import ROOT
-from installer.failures import InstallError
+from installer.events import InstallError
+from installer.package import ROOT
 
 PHOTO = ROOT / "demo" / "photos" / "chelsea.png"
 #: On the cat, in pixels: forehead, nose, chest.

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from installer import checkout, engine_process, gimp_settings, sample
-from installer.events import Finding
-from installer.failures import InstallError
+from installer import engine_process, gimp_settings, plugin_files, sample
+from installer.events import Finding, InstallError, Steps
 from installer.gimp_settings import Profile
 from installer.plugin_files import PROCEDURES
-from installer.steps import Steps
 from sama_core import paths
 
 #: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
@@ -79,7 +77,7 @@ def _engine_finding() -> Finding:
     except InstallError as error:
         return Finding("Engine", False, str(error))
     # The plug-in's own errors; their class exists only once its module is loaded.
-    except checkout.plugin_module("sama_errors").PluginError as error:
+    except plugin_files.module("sama_errors").PluginError as error:
         return Finding("Engine", False, str(error))
     picture = ""
     try:
@@ -103,7 +101,7 @@ def _engine_finding() -> Finding:
 
 
 def _answers(photo: sample.Photo) -> dict[str, Any]:
-    launch = checkout.plugin_module("sama_launch")
+    launch = plugin_files.module("sama_launch")
     was_running = launch.running() is not None
     try:
         return {verb: _ask(verb, photo) for verb in VERBS}
@@ -113,7 +111,7 @@ def _answers(photo: sample.Photo) -> dict[str, Any]:
 
 
 def _ask(verb: str, photo: sample.Photo) -> Any:
-    job, prompt, timing = (checkout.plugin_module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
+    job, prompt, timing = (plugin_files.module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
     image_id = hashlib.sha256(f"{photo.width}x{photo.height}:".encode() + photo.pixels).hexdigest()
     picture = job.Picture(photo.width, photo.height, [photo.pixels], image_id)
     clicks = prompt.Prompt(points=list(sample.CLICKS), labels=[1] * len(sample.CLICKS))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from installer.failures import InstallError
+from installer.events import InstallError
 
 FILE_NAME = "manifest.json"
 _SCHEMA = 2

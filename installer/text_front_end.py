@@ -10,6 +10,7 @@ from installer.events import (
     Finding,
     Finished,
     GimpSeen,
+    InstallError,
     Log,
     Note,
     Planned,
@@ -20,7 +21,6 @@ from installer.events import (
     StepStarted,
     TakingBack,
 )
-from installer.failures import InstallError
 
 _GIB = 1024**3
 _MB = 1_000_000

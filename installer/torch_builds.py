@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from installer.accelerator import Accelerator, Computer
+from sama_core.accelerator import Accelerator, Computer
 
 GIB = 1024**3
 NAMES = ("cpu", "cuda", "rocm", "default")

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from installer import state
-from installer.events import STEPS, Stop
-from installer.failures import InstallError
+from installer.events import STEPS, InstallError, Stop
 from sama_core.file_lock import FileLock
 
 _PATIENCE = 15.0

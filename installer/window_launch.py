@@ -20,13 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from installer import environment, pythons
-from installer.checkout import ROOT
 from installer.child_processes import clean_environment, run_quietly
-from installer.events import Event, Stop, Unasked
-from installer.failures import InstallError
-from installer.resolving import Pip, failure_of
+from installer.downloads import Pip, failure_of
+from installer.events import Event, InstallError, Steps, Stop, Unasked
+from installer.package import ROOT
 from installer.state import Manifest, remove_tree
-from installer.steps import Steps
 
 #: PySide6 6.12.0 loses a reference to None with every call, which ends Pythons before 3.12.
 REQUIREMENTS = ("qtpy>=2.4", "PySide6-Essentials>=6.6,<6.12")

@@ -17,10 +17,10 @@ import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from installer import checkout, package
+from installer import package
 from sama_core import __version__
 
-ROOT = checkout.ROOT
+ROOT = package.ROOT
 STARTERS = ROOT / "release" / "starters"
 #: The time of everything in the archives: the first that a zip can hold.
 _TIME = (1980, 1, 1, 0, 0, 0)

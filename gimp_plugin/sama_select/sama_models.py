@@ -13,8 +13,8 @@ from sama_client import Client, EngineGone, HelloFailed
 BUNDLED = "lite"
 #: How long a running engine may take to tell, in seconds: a dialog is about to open.
 _PATIENCE = 1
-#: Meta's own names for the weights of SAM, in which the model's name is the middle.
-_SAM_FILE = re.compile(r"sam_(vit_[a-z]+)_[0-9a-f]+\.pth")
+#: Meta's own names for the weights of SAM and of SAM 2.1; without “hiera” the parts that matter are the model's name.
+_SAM_FILE = re.compile(r"sam_(vit_[a-z]+)_[0-9a-f]+\.pth|(sam2\.1_)hiera_([a-z_]+)\.pt")
 _MOST_MODELS, _LONGEST_NAME = 50, 60
 
 
@@ -39,4 +39,4 @@ def names() -> List[str]:
     except OSError:
         files = []
     matches = (_SAM_FILE.fullmatch(name) for name in files)
-    return [BUNDLED, *(match.group(1) for match in matches if match)]
+    return [BUNDLED, *("".join(part or "" for part in match.groups()) for match in matches if match)]

@@ -12,9 +12,19 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from installer import checkout, command, models
-from installer.events import Event, Finding, Finished, ModelOffer, Note, Planned, RemovalPlanned, StepDone, StepStarted
-from installer.failures import InstallError
+from installer import command, models, package
+from installer.events import (
+    Event,
+    Finding,
+    Finished,
+    InstallError,
+    ModelOffer,
+    Note,
+    Planned,
+    RemovalPlanned,
+    StepDone,
+    StepStarted,
+)
 from installer.removal import weight_files
 from installer.state import Manifest
 from installer.window.frame import Frame
@@ -142,7 +152,7 @@ class Controller(QObject):
 
     def _list_models(self) -> None:
         # What the engine is installed from is asked: at first there is no engine yet.
-        python, source = Path(sys.executable), checkout.package()
+        python, source = Path(sys.executable), package.shipped()
         self._listing = Session(lambda listing, stop: listing.tell(models.offers(python, source, bundled=True)), self)
         self._listing.told.connect(self._show_models)
         self._name(back=("&Quit", self.frame.close))
@@ -203,7 +213,7 @@ class Controller(QObject):
 
     def _installed(self, end: Finished) -> None:
         if end.missing:
-            self._journey.missing = {self.models.title(name): reason for name, reason in end.missing.items()}
+            self._journey.missing = {self.models.title_of(name): reason for name, reason in end.missing.items()}
             self._lacks_models(list(end.missing))
         elif end.status == 0 or (self._stopping and self._journey.step == "models"):
             # By the time of the models SAMA itself is there.

@@ -37,30 +37,9 @@ class Tints:
     scroll: QColor
 
 
-_LIGHT = Tints(
-    good=QColor("#1f7a46"),
-    bad=QColor("#b3261e"),
-    warning=QColor("#8a5a00"),
-    accent=QColor("#1f5fbf"),
-    muted=QColor("#5b616b"),
-    line=QColor("#d5d8de"),
-    box=QColor("#ffffff"),
-    side=QColor("#e8eaee"),
-    soft=QColor("#d6dce8"),
-    scroll=QColor("#b9bec8"),
-)
-_DARK = Tints(
-    good=QColor("#57c785"),
-    bad=QColor("#ff8a80"),
-    warning=QColor("#f0b94d"),
-    accent=QColor("#8ab4f8"),
-    muted=QColor("#a9b0bb"),
-    line=QColor("#474c55"),
-    box=QColor("#2c3036"),
-    side=QColor("#1d2024"),
-    soft=QColor("#343a44"),
-    scroll=QColor("#5c636e"),
-)
+#: In the order of the fields.
+_LIGHT = "#1f7a46 #b3261e #8a5a00 #1f5fbf #5b616b #d5d8de #ffffff #e8eaee #d6dce8 #b9bec8"
+_DARK = "#57c785 #ff8a80 #f0b94d #8ab4f8 #a9b0bb #474c55 #2c3036 #1d2024 #343a44 #5c636e"
 
 
 def is_dark(palette: QPalette) -> bool:
@@ -70,7 +49,7 @@ def is_dark(palette: QPalette) -> bool:
 
 def tints(palette: QPalette) -> Tints:
     """The colours that go with `palette`."""
-    return _DARK if is_dark(palette) else _LIGHT
+    return Tints(*map(QColor, (_DARK if is_dark(palette) else _LIGHT).split()))
 
 
 def stylesheet(palette: QPalette, font: QFont) -> str:

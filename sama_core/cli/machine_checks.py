@@ -6,13 +6,12 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sama_core import paths
+from sama_core import accelerator, paths
 from sama_core.cli.finding import Check
 
 #: The engine's cache grows to half of this, and its log and state want room too.
@@ -72,7 +71,7 @@ def available_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Nvidia:
-    """A card and its driver, as nvidia-smi describes them; `cuda` is the newest CUDA that the driver can do."""
+    """A card and its driver; `cuda` is the newest CUDA that the driver can do."""
 
     card: str
     driver: str
@@ -141,25 +140,8 @@ def judge(build: TorchBuild, nvidia: Nvidia | None, amd: bool, apple: bool) -> C
 
 
 def find_nvidia() -> Nvidia | None:
-    """Ask nvidia-smi, which comes with the driver; None without a card."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    """The NVIDIA card of this computer; None without one."""
+    found = accelerator.detect(accelerator.this_computer())
+    if found.maker != "nvidia":
         return None
-    try:
-        asked = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        rows = _output(asked).splitlines()
-        table = _output([program])
-    except (OSError, subprocess.SubprocessError):
-        return None
-    if not rows or rows[0].count(",") != 1:
-        return None
-    card, driver = (part.strip() for part in rows[0].split(","))
-    level = re.search(r"CUDA(?: UMD)? Version:\s*(\d+)\.(\d+)", table)
-    return Nvidia(card, driver, (int(level[1]), int(level[2])) if level else None)
-
-
-def _output(command: list[str]) -> str:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=30
-    )
-    return done.stdout if done.returncode == 0 else ""
+    return Nvidia(found.name.partition(" (")[0], found.driver or "of unknown version", found.cuda)

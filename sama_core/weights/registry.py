@@ -15,6 +15,7 @@ from sama_core.model.sama_config import LITE, SamaConfig
 
 if TYPE_CHECKING:
     from sama_core.model.sam import PromptableSam
+    from sama_core.weights.sam_checkpoint import Layout
 
 #: The model that answers where none is named; it comes with SAMA, so that it is always there.
 DEFAULT = "lite"
@@ -124,6 +125,12 @@ def _build_sam_vit(name: str) -> PromptableSam:
     return sam_vit.build_sam_vit(name)
 
 
+def _build_sam2(size: str) -> PromptableSam:
+    from sama_core.model.backbones.sam2 import build_sam2
+
+    return build_sam2(size)
+
+
 def _read_safetensors(build: Build, file: WeightFile) -> Loaded:
     from sama_core.weights.checksum import file_sha256
     from sama_core.weights.files import load_weights
@@ -133,7 +140,19 @@ def _read_safetensors(build: Build, file: WeightFile) -> Loaded:
     return Loaded(network, file_sha256(file.path))
 
 
-def _read_sam_checkpoint(build: Build, file: WeightFile) -> Loaded:
+def _read_sam(build: Build, file: WeightFile) -> Loaded:
+    from sama_core.weights.sam_checkpoint import SAM
+
+    return _read_checkpoint(build, file, SAM)
+
+
+def _read_sam2(build: Build, file: WeightFile) -> Loaded:
+    from sama_core.weights.sam_checkpoint import SAM2
+
+    return _read_checkpoint(build, file, SAM2)
+
+
+def _read_checkpoint(build: Build, file: WeightFile, layout: Layout) -> Loaded:
     import torch
 
     from sama_core.weights.sam_checkpoint import load_sam_checkpoint
@@ -141,7 +160,7 @@ def _read_sam_checkpoint(build: Build, file: WeightFile) -> Loaded:
     # Random weights of a ViT-H would take 2.6 GB and many seconds, only to be replaced.
     with torch.device("meta"):
         network = build()
-    return Loaded(network, load_sam_checkpoint(network, *file))
+    return Loaded(network, load_sam_checkpoint(network, *file, layout))
 
 
 # Meta publishes no checksums: the file names end in the first digits of the files' MD5. The SHA-256 and sizes below
@@ -152,6 +171,17 @@ _SAM_MIRRORS = (
     "https://huggingface.co/ybelkada/segment-anything/resolve/main/checkpoints/",
     "https://huggingface.co/mashb1t/misc/resolve/main/",
 )
+
+
+# Sizes and SHA-256 of SAM 2.1's files are those that its makers' own repositories at the second address state for tiny
+# and small, and that several independent projects state for all four as they come from the first.
+def _sam2_urls(size: str) -> tuple[str, ...]:
+    file = f"sam2.1_hiera_{size}.pt"
+    return (
+        f"https://dl.fbaipublicfiles.com/segment_anything_2/092824/{file}",
+        f"https://huggingface.co/facebook/sam2.1-hiera-{size.replace('_', '-')}/resolve/main/{file}",
+    )
+
 
 MODELS = {
     model.name: model
@@ -171,6 +201,62 @@ MODELS = {
             sama=LITE,
         ),
         ModelInfo(
+            name="sam2.1_tiny",
+            title="SAM 2.1 tiny",
+            summary="Meta's Segment Anything 2.1 in its smallest size",
+            file="sam2.1_hiera_tiny.pt",
+            sha256="7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+            size=156_008_466,
+            licence="Apache-2.0",
+            needs="1.4 GB of memory to look at a picture",
+            build=functools.partial(_build_sam2, "tiny"),
+            read=_read_sam2,
+            early_channels=384,
+            urls=_sam2_urls("tiny"),
+        ),
+        ModelInfo(
+            name="sam2.1_small",
+            title="SAM 2.1 small",
+            summary="Meta's Segment Anything 2.1 in its second size",
+            file="sam2.1_hiera_small.pt",
+            sha256="6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+            size=184_416_285,
+            licence="Apache-2.0",
+            needs="1.4 GB of memory to look at a picture",
+            build=functools.partial(_build_sam2, "small"),
+            read=_read_sam2,
+            early_channels=384,
+            urls=_sam2_urls("small"),
+        ),
+        ModelInfo(
+            name="sam2.1_base_plus",
+            title="SAM 2.1 base plus",
+            summary="Meta's Segment Anything 2.1 in its third size",
+            file="sam2.1_hiera_base_plus.pt",
+            sha256="a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+            size=323_606_802,
+            licence="Apache-2.0",
+            needs="1.6 GB of memory to look at a picture, and a GPU or patience",
+            build=functools.partial(_build_sam2, "base_plus"),
+            read=_read_sam2,
+            early_channels=448,
+            urls=_sam2_urls("base_plus"),
+        ),
+        ModelInfo(
+            name="sam2.1_large",
+            title="SAM 2.1 large",
+            summary="Meta's Segment Anything 2.1 in its full size",
+            file="sam2.1_hiera_large.pt",
+            sha256="2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+            size=898_083_611,
+            licence="Apache-2.0",
+            needs="2.1 GB of memory to look at a picture, and a GPU or patience",
+            build=functools.partial(_build_sam2, "large"),
+            read=_read_sam2,
+            early_channels=576,
+            urls=_sam2_urls("large"),
+        ),
+        ModelInfo(
             name="vit_b",
             title="SAM ViT-B",
             summary="Meta's Segment Anything in its small size",
@@ -180,7 +266,7 @@ MODELS = {
             licence="Apache-2.0",
             needs="1.4 GB of memory to look at a picture",
             build=functools.partial(_build_sam_vit, "vit_b"),
-            read=_read_sam_checkpoint,
+            read=_read_sam,
             early_channels=768,
             urls=tuple(mirror + "sam_vit_b_01ec64.pth" for mirror in _SAM_MIRRORS),
         ),
@@ -194,7 +280,7 @@ MODELS = {
             licence="Apache-2.0",
             needs="2.3 GB of memory to look at a picture, and a GPU or patience",
             build=functools.partial(_build_sam_vit, "vit_l"),
-            read=_read_sam_checkpoint,
+            read=_read_sam,
             early_channels=1024,
             urls=tuple(mirror + "sam_vit_l_0b3195.pth" for mirror in _SAM_MIRRORS),
         ),
@@ -208,7 +294,7 @@ MODELS = {
             licence="Apache-2.0",
             needs="3.7 GB of memory to look at a picture, and a GPU or much patience",
             build=functools.partial(_build_sam_vit, "vit_h"),
-            read=_read_sam_checkpoint,
+            read=_read_sam,
             early_channels=1280,
             urls=tuple(mirror + "sam_vit_h_4b8939.pth" for mirror in _SAM_MIRRORS),
         ),

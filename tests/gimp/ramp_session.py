@@ -78,7 +78,8 @@ class RampSession:
         """Forget orders, diary and images; a running stand-in stays."""
         for name in ("orders.json", "requests.jsonl", "working", "last-image.rgb", "last-mask.bin"):
             (self.home / name).unlink(missing_ok=True)
-        self.gimp.run("clear()")
+        # once more: a snippet may have given the name of one of the helpers to something of its own
+        self.gimp.run(INSIDE.read_text() + "\nclear()")
 
 
 @contextmanager

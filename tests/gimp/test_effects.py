@@ -120,12 +120,12 @@ placed = near(after[3::4], bytes(
     (before[4 * (v * 96 + u) + 3] * expected(u, v) + 127) // 255 for v in range(80) for u in range(96)))
 edge = [(u, v) for v in range(80) for u in range(96)
         if before[4 * (v * 96 + u) + 3] == 255 and 99 < after[4 * (v * 96 + u) + 3] < 255]
-colours = len(edge) > 0
+same_look = len(edge) > 0
 for u, v in edge:
     i = 4 * (v * 96 + u)
     there = (200, int(u - x), int(v - y)) if DECONTAMINATE else before[i : i + 3]
-    colours = colours and near(there, after[i : i + 3], 4)
-print(json.dumps([answer["status"], len(image.get_layers()), placed, colours]))
+    same_look = same_look and near(there, after[i : i + 3], 4)
+print(json.dumps([answer["status"], len(image.get_layers()), placed, same_look]))
 """
     )
     assert (status, names, placed, colours) == ("success", 3, True, True)

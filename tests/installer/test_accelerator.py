@@ -9,8 +9,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 from installer import torch_builds
-from installer.accelerator import Accelerator, Computer, detect
 from installer.torch_builds import choose
+from sama_core.accelerator import Accelerator, Computer, detect
 
 LINUX = ("linux", "x86_64")
 WINDOWS = ("win32", "AMD64")

@@ -20,8 +20,7 @@ from throwaway_machine import ROOT
 sys.path.append(str(ROOT))
 from installer import package
 from installer.downloads import Download, Downloader, Refused
-from installer.events import Stop, Stopped
-from installer.failures import InstallError
+from installer.events import InstallError, Stop, Stopped
 
 NO_ROOM = Path(__file__).with_name("no_room.py")
 CONTENT = bytes(range(256)) * 4096

@@ -16,7 +16,7 @@ from test_downloads import with_module
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 from installer import package
 from installer.downloads import Download
-from installer.failures import InstallError
+from installer.events import InstallError
 
 WITH_TORCH_INDEX = Path(__file__).with_name("with_torch_index.py")
 DIGEST, OTHER = "a" * 64, "b" * 64

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from throwaway_machine import Machine
 
+NAMES = "sam2.1_tiny, sam2.1_small, sam2.1_base_plus, sam2.1_large, vit_b, vit_l, vit_h"
+
 #: Notes what it is asked for; has everything but vit_l.
 STAND_IN = """
 import json, os, sys
@@ -47,7 +49,10 @@ def test_models_are_offered_with_size_licence_and_needs(machine, options):
     done = machine.run(*options, answers="y\nvit_x\nvit_b, vit_h\n")
     assert done.returncode == 0, done.stderr
     assert "vit_b: 375 MB, licence Apache-2.0; needs 1.4 GB of memory" in done.stdout
-    assert "Please say one or more of vit_b, vit_l, vit_h" in done.stdout
+    assert (
+        "Please say one or more of sam2.1_tiny, sam2.1_small, sam2.1_base_plus, sam2.1_large, vit_b, vit_l, vit_h"
+        in done.stdout
+    )
     assert asked(machine) == ["weights get vit_b --json", "weights get vit_h --json"]
 
 
@@ -97,7 +102,7 @@ def test_unknown_model_is_refused_before_anything_is_done(machine, options):
     before = machine.contents()
     done = machine.run("--yes", *options, "--model", "vit_z")
     assert done.returncode == 1
-    assert "There is no model “vit_z”. Those to be had: vit_b, vit_l, vit_h." in done.stderr
+    assert f"There is no model “vit_z”. Those to be had: {NAMES}." in done.stderr
     assert machine.contents() == before
 
 
@@ -123,8 +128,10 @@ def test_program_is_offered_models_and_names_those_it_wants(machine, options):
     process.stdin.close()
     assert process.wait() == 0
     (plan,) = [event for event in events if event["event"] == "planned"]
-    assert [offer["name"] for offer in plan["models"]] == ["vit_b", "vit_l", "vit_h"]
-    assert plan["models"][0]["size"] == plan["models"][0]["missing"] == 375_042_383
+    sizes = {offer["name"]: (offer["size"], offer["missing"]) for offer in plan["models"]}
+    assert list(sizes)[-3:] == ["vit_b", "vit_l", "vit_h"]
+    assert sizes["vit_b"] == (375_042_383, 375_042_383)
+    assert sizes["sam2.1_tiny"] == (156_008_466, 156_008_466)
     (progress,) = [event for event in events if event["event"] == "progress"]
     assert (progress["step"], progress["done"], progress["total"]) == ("models", 3, 4)
     assert asked(machine) == ["weights get vit_b --json"]

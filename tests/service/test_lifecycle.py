@@ -17,6 +17,7 @@ from engine_process import PATIENCE, SMALL_ENGINE, wait_for
 from sama_core import __version__
 from sama_core.errors import EngineUnavailable
 from sama_core.service.client import find_engine
+from sama_core.weights.registry import MODELS
 
 
 def mode(path) -> int:
@@ -229,7 +230,7 @@ def test_unusable_folder_is_an_error_and_not_a_hang(start_engine, tmp_path):
 
 def test_real_engine_command_answers_hello_without_importing_torch(start_engine):
     engine = start_engine(["-X", "importtime", "-m", "sama_core.service"])
-    assert engine.hello()["models"] == ["lite", "vit_b", "vit_l", "vit_h"]
+    assert engine.hello()["models"] == list(MODELS)
     engine.process.terminate()
     assert engine.process.wait(PATIENCE) == 0
     assert engine.process.stdout is not None

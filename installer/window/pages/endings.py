@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import platform
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +16,7 @@ from installer.window.frame import Page
 from installer.window.pages.progress import Details
 from installer.window.pages.welcome import split_remedy
 from installer.window.widgets import Box, MenuPath, Notice, State, label, size
+from sama_core.cli.report import Anonymous
 
 
 class DonePage(Page):
@@ -139,19 +137,6 @@ def start_detached(command: list[str]) -> None:
 
 
 def report(version: str, message: str, log: str) -> str:
-    """What to paste into a bug report."""
+    """What to paste into a bug report: what happened, without the person's name, folders or pictures."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}"
-    return without_person(f"SAMA for GIMP {version}\n{system}\n\n{message}\n\n{log}\n")
-
-
-def without_person(text: str) -> str:
-    """`text` with the home folder written ~, SAMA's own folder SAMA_HOME, and the user's name USER."""
-    places = {str(Path.home()): "~", os.path.realpath(Path.home()): "~", os.environ.get("SAMA_HOME", ""): "SAMA_HOME"}
-    for place in sorted(places.keys() - {"", os.sep}, key=len, reverse=True):
-        text = text.replace(place, places[place])
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return text
-    # "root" is nobody's name, and a word of its own in many messages.
-    return text if name == "root" else re.sub(rf"\b{re.escape(name)}\b", "USER", text)
+    return Anonymous().text(f"SAMA for GIMP {version}\n{system}\n\n{message}\n\n{log}\n")

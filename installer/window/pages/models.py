@@ -47,7 +47,7 @@ class ModelsPage(Page):
         chosen = [(name, card.file) for name, card in self.cards.items() if card.is_wanted]
         return [f"{name}={file}" if file else name for name, file in chosen]
 
-    def title(self, name: str) -> str:
+    def title_of(self, name: str) -> str:
         """The title of the model `name`."""
         return self.cards[name].offer.title if name in self.cards else name
 

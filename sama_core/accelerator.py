@@ -1,7 +1,7 @@
 """What this computer can compute with: an NVIDIA card, an AMD card, Apple silicon, or the processor alone.
 
 Everything is read, nothing is loaded: the driver's own programs are asked, and where they are absent the files that
-the driver shows, and its library.
+the driver shows, and its library. Standard library only: the installer uses it before there is an engine.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from installer.child_processes import clean_environment
 
 #: Driver branch -> the newest CUDA that it runs, for drivers that show only their own version.
 #: NVIDIA, "CUDA Toolkit Release Notes", table "CUDA Toolkit and Corresponding Driver Versions".
@@ -51,6 +49,7 @@ class Accelerator:
         name: in words, for a person.
         cuda: the newest CUDA that NVIDIA's driver runs, for example (12, 8), or None when not known.
         capability: the least compute capability of NVIDIA's cards, for example (8, 6), or None when not known.
+        driver: the version of NVIDIA's driver, "" when not known.
         amd: the architectures of AMD's cards, for example ("gfx1100",).
         note: what stands in its way, a sentence with a remedy, or "".
     """
@@ -59,6 +58,7 @@ class Accelerator:
     name: str
     cuda: tuple[int, int] | None = None
     capability: tuple[int, int] | None = None
+    driver: str = ""
     amd: tuple[str, ...] = ()
     note: str = ""
 
@@ -111,8 +111,10 @@ def _nvidia(computer: Computer) -> Accelerator | None:
     if smi and cards:
         name = cards[0][0].strip() + (f" and {len(cards) - 1} more" if len(cards) > 1 else "")
         capabilities = [found for card in cards if (found := _version(card[1], r"(\d+)\.(\d+)"))]
-        level = _version(_said(smi), r"CUDA (?:UMD )?Version\s*:\s*(\d+)\.(\d+)") or _library_level(computer)
-        return _nvidia_card(name, level, min(capabilities, default=None))
+        table = _said(smi)
+        level = _version(table, r"CUDA (?:UMD )?Version\s*:\s*(\d+)\.(\d+)") or _library_level(computer)
+        version = re.search(r"Driver Version\s*:\s*([\d.]+)", table)
+        return _nvidia_card(name, level, min(capabilities, default=None), version[1] if version else "")
     shown = computer.root / "proc" / "driver" / "nvidia"
     driver = _read(shown / "version")
     if driver:
@@ -125,7 +127,9 @@ def _nvidia(computer: Computer) -> Accelerator | None:
     return _nvidia_card("NVIDIA card", level, None) if level else None
 
 
-def _nvidia_card(name: str, cuda: tuple[int, int] | None, capability: tuple[int, int] | None) -> Accelerator:
+def _nvidia_card(
+    name: str, cuda: tuple[int, int] | None, capability: tuple[int, int] | None, driver: str = ""
+) -> Accelerator:
     level = f" (the driver runs CUDA up to {cuda[0]}.{cuda[1]})" if cuda else ""
     note = ""
     if cuda is not None and cuda < (12, 0):
@@ -134,7 +138,7 @@ def _nvidia_card(name: str, cuda: tuple[int, int] | None, capability: tuple[int,
             "needed), so the processor is used. Update NVIDIA's driver to version 525 or newer and run this installer "
             "again."
         )
-    return Accelerator("nvidia", name + level, cuda, capability, note=note)
+    return Accelerator("nvidia", name + level, cuda, capability, driver, note=note)
 
 
 def _windows_folders(computer: Computer) -> tuple[str, ...]:
@@ -146,7 +150,7 @@ def _windows_folders(computer: Computer) -> tuple[str, ...]:
 def _library_level(computer: Computer) -> tuple[int, int] | None:
     if not computer.library:
         return None
-    return _version(_said(sys.executable, "-c", _ASK_LIBRARY), r"^(\d+) (\d+)$")
+    return _version(_said(sys.executable, "-I", "-c", _ASK_LIBRARY), r"^(\d+) (\d+)$")
 
 
 def _cuda_of(branch: int) -> tuple[int, int] | None:
@@ -198,7 +202,7 @@ def _said(program: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
             [program, *arguments],
-            env={**clean_environment(), "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
