@@ -12,7 +12,7 @@ import sama_memory  # noqa: E402
 import sama_origin  # noqa: E402
 import sama_pixels  # noqa: E402
 import sama_prompt  # noqa: E402
-import sama_states  # noqa: E402
+import sama_unseen  # noqa: E402
 from gi.repository import Gimp  # noqa: E402
 from sama_errors import CallingError  # noqa: E402
 from sama_prompt import Frame, Prompt, Stroke  # noqa: E402
@@ -150,7 +150,7 @@ def _refuse_undecided(image, source, prompt):
     """Raise CallingError where there are clicks, but not which of them are meant."""
     if prompt.is_positive():
         return
-    sama_states.refuse_quick_mask(image)
+    sama_unseen.refuse_quick_mask(image)
     empty = [path.get_name() for path in source.includes]
     if empty:
         raise CallingError(

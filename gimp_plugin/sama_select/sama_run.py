@@ -17,7 +17,7 @@ import sama_memory  # noqa: E402
 import sama_plan  # noqa: E402
 import sama_record  # noqa: E402
 import sama_source  # noqa: E402
-import sama_states  # noqa: E402
+import sama_unseen  # noqa: E402
 import sama_write  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
 from sama_place import place  # noqa: E402
@@ -44,7 +44,7 @@ def select(image, drawables, config) -> Result:
         operation, feather = config.get_property("operation"), config.get_property("feather")
         with _select_view(image, drawables, config) as view:
             layer = None if visible else sama_source.the_layer(image, drawables)
-            states = sama_states.SelectStates(image, layer, view.frame, operation)
+            states = sama_unseen.SelectStates(image, layer, view.frame, operation)
             seen.take(view)
         answer = seen.ask(False)
         with steps.step("check"), _select_view(image, drawables, config) as view:
@@ -67,7 +67,7 @@ def matte(image, drawables, config) -> Result:
     steps = Steps()
     with sama_changes.told_in_words(image, drawables):
         seen = _Question(image, config, "matte", steps)
-        sama_states.refuse_quick_mask(image)
+        sama_unseen.refuse_quick_mask(image)
         plan = sama_plan.plan(image, drawables, config)
         new_layer = plan.output == sama_plan.NEW_LAYER
         with plan.view() as view:
@@ -83,7 +83,7 @@ def matte(image, drawables, config) -> Result:
             plan.find_replaced(seen.prompt)
             with plan.view() as view:
                 frame, answer = view.frame, seen.fitted(answer, view)
-        states = sama_states.MatteStates(image, plan.layer, plan.output, plan.visible)
+        states = sama_unseen.MatteStates(image, plan.layer, plan.output, plan.visible)
         with steps.step("write"), sama_write.one_undo_step(image):
             if new_layer:
                 notes = sama_cutout.write_new_layer(plan, frame, answer, live, seen.clicks)
@@ -99,7 +99,7 @@ def matte(image, drawables, config) -> Result:
 @contextmanager
 def _select_view(image, drawables, config):
     """Open what Select is to look at, after all that would stop it from writing has been looked for."""
-    sama_states.refuse_quick_mask(image, drawables)
+    sama_unseen.refuse_quick_mask(image, drawables)
     sama_source.refuse_floating_selection(image)
     visible = config.get_property("source") == sama_source.VISIBLE
     layer = None if visible else sama_source.the_layer(image, drawables)

@@ -204,9 +204,9 @@ def _run(procedure, run_mode, image, drawables, config, title, ok_label, argumen
             config.set_property(name, path)
     if run_mode == Gimp.RunMode.INTERACTIVE:
         import sama_dialog
-        import sama_states
+        import sama_unseen
 
-        remarks = notes + sama_states.remarks(image, drawables)
+        remarks = notes + sama_unseen.remarks(image, drawables)
         if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments, remarks):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
         notes = []
