@@ -13,13 +13,13 @@ class Index:
     """Serves the files of a folder, and an index of the packages in it.
 
     Attributes:
-        breaks_after: bytes after which a connection for a file breaks, once for each number in the list.
+        breaks_after: bytes after which a connection for a file breaks that has more, once for each number in the list.
         ranges: the `Range` of every request for a file, None for none.
         ignores_ranges: send all of a file whatever is asked for.
         sent: the names of the files that the installer itself has got whole, in their order.
         lost_after: give the installer no more files after so many; None for no such limit.
 
-    What is planned for `lost_after` holds for the installer's own requests: pip looks into packages before it, how
+    What is planned for `breaks_after` and `lost_after` holds for the installer's own requests: pip looks into packages before it, how
     often and how far is up to its version.
     """
 
@@ -123,7 +123,7 @@ class Index:
                 if start:
                     self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
                 self.end_headers()
-                if index.breaks_after:
+                if self.is_the_installers() and index.breaks_after and index.breaks_after[0] < len(body) - start:
                     self.wfile.write(body[start : start + index.breaks_after.pop(0)])
                     self.wfile.flush()
                     # Where a test wants it, the connection stays open and silent instead of breaking.
