@@ -19,8 +19,8 @@ class Index:
         sent: the names of the files that the installer itself has got whole, in their order.
         lost_after: give the installer no more files after so many; None for no such limit.
 
-    What is planned for `breaks_after` and `lost_after` holds for the installer's own requests: pip looks into packages before it, how
-    often and how far is up to its version.
+    What is planned for `breaks_after` and `lost_after` holds for the installer's own requests: pip looks into packages
+    before it, how often and how far is up to its version.
     """
 
     def __init__(self, folder: Path) -> None:
