@@ -43,7 +43,7 @@ def tiny_sam(seed: int):
         global_attn_indexes=(0,),
         out_chans=256,
     )
-    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=64, num_heads=8)
+    transformer = TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
     decoder = MaskDecoder(transformer_dim=256, transformer=transformer)
     return Sam(encoder, PromptEncoder(256, (64, 64), (256, 256), 16), decoder).eval()
 
