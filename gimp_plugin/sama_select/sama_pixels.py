@@ -131,19 +131,24 @@ def colours_kept(layer):
     """Let the layer's colours come out of a change of its alpha bit by bit as they were.
 
     Under a colour profile GIMP's arithmetic changes the last places of deep pixels, a little more at every run, and
-    those of floating-point pixels without one, where Babl happens to go through linear light. Nothing is recorded for
-    undo, so what is done inside must be.
+    those of floating-point pixels now and then without one. Nothing is recorded for undo, so what is done inside must
+    be.
     """
     name = Babl.get_name(layer.get_format())
-    floating = any(depth in name for depth in (" half", " float", " double"))
-    drifts = name.startswith("R'G'B'") and (floating or ("-space-" in name and " u8-" not in name))
+    if "-space-" in name:
+        # a grey profile's name is cut short by GIMP, and cannot be asked for
+        drifts = name.startswith("R'G'B'") and " u8-" not in name
+    else:
+        drifts = any(name.endswith(depth) for depth in (" half", " float", " double"))
+    channels = 1 if name.startswith("Y") else 3
     before = _native(layer) if drifts else b""
     had_alpha = layer.has_alpha()
     yield
     if not drifts:
         return
-    colour = 3 * len(before) // (layer.get_width() * layer.get_height() * (4 if had_alpha else 3))
-    step, step_before = (colour * 4 // 3 if has else colour for has in (layer.has_alpha(), had_alpha))
+    depth = len(before) // (layer.get_width() * layer.get_height() * (channels + had_alpha))
+    colour = channels * depth
+    step, step_before = ((channels + has) * depth for has in (layer.has_alpha(), had_alpha))
     pixels = bytearray(_native(layer))
     for byte in range(colour):
         pixels[byte::step] = before[byte::step_before]
