@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from installer import turn
-from installer.events import Steps
+from installer import run_lock
+from installer.steps import Steps
 
 #: A person's own settings for one Python or one pip must not leak into the engine's environment.
 _DROPPED = (
@@ -23,6 +23,8 @@ _DROPPED = (
     "PIP_ROOT",
     "PIP_REQUIRE_VIRTUALENV",
 )
+#: Where programs run: Python looks for modules in the current folder first, and the engine's source may be there.
+_ROOT_FOLDER = Path(sys.executable).anchor
 
 
 def clean_environment() -> dict[str, str]:
@@ -38,14 +40,11 @@ def run_quietly(command: list[str], extra: Mapping[str, str] | None = None) -> s
         command: the program and its arguments.
         extra: variables to set in its environment.
     """
-    # From the root folder: Python looks for modules in the current one first, and the engine's source may be
-    # there.
-    here = Path(sys.executable).anchor
     try:
         return subprocess.run(
             command,
             env={**clean_environment(), **(extra or {})},
-            cwd=here,
+            cwd=_ROOT_FOLDER,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -58,18 +57,16 @@ def run_quietly(command: list[str], extra: Mapping[str, str] | None = None) -> s
 
 def run_watched(
     command: list[str],
-    environment: Mapping[str, str],
-    cwd: Path,
     steps: Steps,
+    extra: Mapping[str, str] | None = None,
     hear: Callable[[str], object] | None = None,
 ) -> tuple[int, list[str]]:
     """Run a long program, tell its lines as they come, and end it when the person asks to stop.
 
     Args:
         command: the program and its arguments.
-        environment: all its variables.
-        cwd: where it runs.
         steps: whose stop is heeded.
+        extra: variables to set in its environment.
         hear: told each line; None lets `steps` log it.
 
     Returns:
@@ -81,15 +78,15 @@ def run_watched(
     """
     process = subprocess.Popen(
         command,
-        env=dict(environment),
-        cwd=cwd,
+        env={**clean_environment(), **(extra or {})},
+        cwd=_ROOT_FOLDER,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
         errors="replace",
-        pass_fds=turn.held(),
+        pass_fds=run_lock.held(),
     )
     said: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_listen, args=(process, said), daemon=True).start()

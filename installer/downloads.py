@@ -14,12 +14,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from installer.child_processes import clean_environment, run_quietly, run_watched
-from installer.events import InstallError, Steps, Stop
+from installer.child_processes import run_quietly, run_watched
+from installer.events import InstallError
+from installer.steps import Steps, Stop
 from sama_core.weights import download as resuming
 from sama_core.weights.http_range import size_at
 
@@ -59,12 +59,7 @@ class Pip:
         """Run pip; return its exit status and what it said."""
         place = {"TMPDIR": str(self.work), "TEMP": str(self.work), "TMP": str(self.work)}
         settings = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        return run_watched(
-            [str(self.python), "-m", "pip", *arguments],
-            {**clean_environment(), **place, **settings},
-            self.work,
-            self.steps,
-        )
+        return run_watched([str(self.python), "-m", "pip", *arguments], self.steps, {**place, **settings})
 
     def version(self) -> tuple[int, int]:
         """For example (24, 0); (0, 0) when there is none."""
@@ -130,7 +125,7 @@ def failure_of(what: str, said: Sequence[str]) -> str:
     return f"{what}: pip says “{reason}”. Check the network and the free disk space, and run this again."
 
 
-def local_file(download: Download) -> Path | None:
+def _local_file(download: Download) -> Path | None:
     """The file itself when it is on this computer already."""
     parts = urllib.parse.urlsplit(download.url)
     return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
@@ -168,76 +163,62 @@ class Refused(Exception):
     """The server wants to know who asks, which only pip's own settings can answer."""
 
 
-class Downloader:
-    """Fetches files into a folder, over the proxy that the system has.
+def fetch_all(
+    downloads: Sequence[Download], folder: Path, certificates: Path | None, stop: Stop, report: Report
+) -> list[Path]:
+    """Return files, in their order, complete and checked; those not on this computer are fetched.
 
     Args:
-        folder: where they are kept; it must exist.
+        folder: where those are kept; it must exist.
         certificates: a file of certificates to trust besides the system's, or None.
         stop: the person's wish to stop, heeded between two pieces.
+
+    Raises:
+        InstallError: one cannot be had; what has arrived is kept.
+        Refused: a server wants credentials.
+        Stopped: the person wishes so.
     """
+    trusted = ssl.create_default_context()
+    for extra in (certificates, os.environ.get("PIP_CERT"), os.environ.get("REQUESTS_CA_BUNDLE")):
+        if extra and Path(extra).is_file():
+            trusted.load_verify_locations(cafile=str(extra))
+    files = [_local_file(download) or folder / download.name for download in downloads]
+    wanted = {folder / download.name: download for download in downloads if _local_file(download) is None}
+    sizes: dict[Path, int | None] = {}
+    for file, download in wanted.items():
+        stop.check()
+        sizes[file] = file.stat().st_size if file.is_file() else size_at(download.url, trusted, _TIMEOUT)
+    total = None if None in sizes.values() else sum(filter(None, sizes.values()))
+    before, last_report = 0, 0.0
 
-    def __init__(self, folder: Path, certificates: Path | None, stop: Stop) -> None:
-        self._folder = folder
-        self._stop = stop
-        self._last_report = 0.0
-        trusted = ssl.create_default_context()
-        for file in (certificates, os.environ.get("PIP_CERT"), os.environ.get("REQUESTS_CA_BUNDLE")):
-            if file and Path(file).is_file():
-                trusted.load_verify_locations(cafile=str(file))
-        self._patience = resuming.Patience(_TIMEOUT, _PAUSES, trusted)
+    def progress(done: int, of: int, text: str) -> None:
+        nonlocal last_report
+        stop.check()
+        now = time.monotonic()
+        if text != resuming.CHECKING and now - last_report >= 1 / _REPORTS:
+            last_report = now
+            report(before + done, total, file.name)
 
-    def fetch_all(self, downloads: Sequence[Download], report: Report) -> list[Path]:
-        """Return the files, in their order, complete and checked.
+    for file, download in wanted.items():
+        remote = resuming.RemoteFile((download.url,), sizes[file], download.sha256)
+        _fetch(remote, file, progress, resuming.Patience(_TIMEOUT, _PAUSES, trusted))
+        before += file.stat().st_size
+        report(before, total, file.name)
+    return files
 
-        Raises:
-            InstallError: one cannot be had; what has arrived is kept.
-            Refused: a server wants credentials.
-            Stopped: the person wishes so.
-        """
-        sizes = [self._size(download) for download in downloads]
-        total = sum(filter(None, sizes)) if all(size is not None for size in sizes) else None
-        files, before = [], 0
-        for download, size in zip(downloads, sizes):  # noqa: B905 - Python 3.9 has no `strict`
-            files.append(self._fetch(download, size, partial(_report_from, report, before, total, download.name)))
-            before += files[-1].stat().st_size
-            report(before, total, download.name)
-        return files
 
-    def _size(self, download: Download) -> int | None:
-        there = self._folder / download.name
-        if there.is_file():
-            return there.stat().st_size
-        self._stop.check()
-        return size_at(download.url, self._patience.trusted, _TIMEOUT)
-
-    def _fetch(self, download: Download, size: int | None, report: Callable[[int], None]) -> Path:
-        def progress(done: int, total: int, text: str) -> None:
-            self._stop.check()
-            now = time.monotonic()
-            if text != resuming.CHECKING and now - self._last_report >= 1 / _REPORTS:
-                self._last_report = now
-                report(done)
-
-        file = self._folder / download.name
-        wanted = resuming.RemoteFile((download.url,), size, download.sha256)
+def _fetch(remote: resuming.RemoteFile, file: Path, progress: resuming.Progress, patience: resuming.Patience) -> None:
+    try:
         try:
-            try:
-                resuming.download(wanted, file, progress, self._patience)
-            except resuming.WrongChecksum:
-                # What arrives damaged once may arrive whole the next time.
-                resuming.download(wanted, file, progress, self._patience)
-        except resuming.LoginWanted as error:
-            raise Refused(str(error)) from error
-        except resuming.WrongChecksum as error:
-            raise InstallError(
-                f"{download.name} arrived damaged twice (its checksum is wrong). Run this again later, or over another "
-                "network."
-            ) from error
-        except resuming.DownloadError as error:
-            raise InstallError(str(error)) from error
-        return file
-
-
-def _report_from(report: Report, before: int, total: int | None, name: str, done: int) -> None:
-    report(before + done, total, name)
+            resuming.download(remote, file, progress, patience)
+        except resuming.WrongChecksum:
+            # What arrives damaged once may arrive whole the next time.
+            resuming.download(remote, file, progress, patience)
+    except resuming.LoginWanted as error:
+        raise Refused(str(error)) from error
+    except resuming.WrongChecksum as error:
+        raise InstallError(
+            f"{file.name} arrived damaged twice (its checksum is wrong). Run this again later, or over another network."
+        ) from error
+    except resuming.DownloadError as error:
+        raise InstallError(str(error)) from error

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from installer import downloads, package, pythons
 from installer.child_processes import run_quietly
-from installer.downloads import Download, Downloader, Pip
-from installer.events import InstallError, Note, Steps
+from installer.downloads import Download, Pip
+from installer.events import InstallError, Note
 from installer.package import Lock
-from installer.state import Environment, Manifest, remove_if_empty, remove_tree
-from installer.torch_builds import GIB, Build
+from installer.state import Environment, Manifest, remove_tree
+from installer.steps import Steps
+from installer.torch_builds import Build
+from sama_core.weights.download import size_text
 
 #: Run in the environment: whether it meets the requirements that are the arguments.
 _ARE_MET = """
@@ -33,7 +35,6 @@ class EngineInfo:
     """What an environment says of itself."""
 
     python: Path
-    python_version: str
     engine_version: str
 
 
@@ -54,6 +55,12 @@ class Source:
     wheels: tuple[Path, ...] = ()
     needed_bytes: int | None = None
     lock: Lock | None = None
+
+    @property
+    def offline(self) -> list[str]:
+        """pip's options for taking everything from the folders; none without folders."""
+        places = [option for folder in self.wheels for option in ("--find-links", str(folder))]
+        return ["--no-index", *places] if places else []
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ def python_in(folder: Path) -> Path:
     return folder / "Scripts" / "python.exe" if sys.platform == "win32" else folder / "bin" / "python"
 
 
+def own_python(home: Path) -> Path:
+    """The interpreter of the environment that is made."""
+    return python_in(folder_in(home))
+
+
 def free_bytes(path: Path) -> int:
     """The free space of the disk that holds `path`, which need not exist yet."""
     existing = next(place for place in (path, *path.parents) if place.exists())
@@ -106,7 +118,6 @@ def inspect(python: Path) -> EngineInfo:
     Raises:
         InstallError: it does not run, is too old, or the engine cannot be imported in it.
     """
-    code = "import platform, sama_core; print(platform.python_version()); print(sama_core.__version__)"
     version = pythons.version_of(python)
     if version is None:
         raise InstallError(f"{python} is not a Python that can be run. Name another one with --python.")
@@ -115,13 +126,12 @@ def inspect(python: Path) -> EngineInfo:
             f"{python} is Python {pythons.dotted(version)}, and the engine needs {pythons.dotted(pythons.MINIMUM)} or "
             "newer. Name a newer one with --python."
         )
-    done = run_quietly([str(python), "-c", code])
-    lines = done.stdout.split()
-    if done.returncode != 0 or len(lines) != 2:
+    done = run_quietly([str(python), "-c", "import sama_core; print(sama_core.__version__)"])
+    if done.returncode != 0:
         raise InstallError(
             f'{python} has no engine in it. Install it there first: "{python}" -m pip install "{package.shipped()}"'
         )
-    return EngineInfo(python, *lines)
+    return EngineInfo(python, done.stdout.strip())
 
 
 def state(manifest: Manifest, source: str, build: str | None) -> str:
@@ -154,6 +164,15 @@ def make(manifest: Manifest, base: Path, build: Build, undo: ExitStack) -> None:
     manifest.environment = Environment(str(python_in(folder)), made=True, source="", torch=build.name)
     manifest.save()
     undo.callback(remove_tree, folder)
+    make_empty(base, folder)
+
+
+def make_empty(base: Path, folder: Path) -> None:
+    """Make a virtual environment in `folder`, in place of what is there.
+
+    Raises:
+        InstallError: it cannot be made.
+    """
     remove_tree(folder)
     done = run_quietly([str(base), "-m", "venv", str(folder)])
     if done.returncode != 0:
@@ -172,7 +191,7 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
     remove_tree(work)
     for folder in (work, kept):
         folder.mkdir(exist_ok=True)
-    pip = Pip(python_in(folder_in(home)), work, steps)
+    pip = Pip(own_python(home), work, steps)
     wheel = _wheel(pip, source)
     needs = package.requirements_of(wheel)
     if wheel.suffix == ".whl" and not needs:
@@ -180,9 +199,8 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
     torch = [need for need in needs if re.match(r"torch(vision)?\b", need)]
     stays = bool(torch) and run_quietly([str(pip.python), "-c", _ARE_MET, *torch]).returncode == 0
     if source.wheels:
-        places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
         locked = source.lock.constraints(work / "lock", torch=not stays) if source.lock else []
-        return Ready(("--no-cache-dir", "--no-index", *places, *locked, str(wheel)), wheel)
+        return Ready(("--no-cache-dir", *source.offline, *locked, str(wheel)), wheel)
     downloads.renew(pip)
     requirements, options, usual = [], [], False
     if source.build.index and torch and not stays:
@@ -196,16 +214,13 @@ def download(home: Path, source: Source, steps: Steps) -> Ready:
         raise InstallError(f"{error}{_way_out(source)}") from error
     if source.lock:
         source.lock.check(wanted)
-    here = [downloads.local_file(item) for item in wanted]
-    missing = [item for item in wanted if downloads.local_file(item) is None]
     try:
-        arrived = iter(Downloader(kept, pip.certificates(), steps.stop).fetch_all(missing, steps.progress))
+        files = downloads.fetch_all(wanted, kept, pip.certificates(), steps.stop, steps.progress)
     except downloads.Refused as refusal:
         steps.tell(Note(f"pip downloads the rest itself, with its own settings, for {refusal}."))
         return Ready(("--cache-dir", str(kept / "pip"), *options, str(wheel), *requirements), wheel, usual)
-    files = [str(file or next(arrived)) for file in here]
     # Nothing is left to be decided: it was when the files were looked up.
-    return Ready(("--no-cache-dir", "--no-deps", *files) if files else (), wheel, usual)
+    return Ready(("--no-cache-dir", "--no-deps", *map(str, files)) if files else (), wheel, usual)
 
 
 def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> EngineInfo:
@@ -215,7 +230,7 @@ def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> E
         InstallError: pip cannot install it.
         Stopped: the person wishes so.
     """
-    pip = Pip(python_in(folder_in(manifest.home)), work_folder_in(manifest.home), steps)
+    pip = Pip(own_python(manifest.home), work_folder_in(manifest.home), steps)
     is_new = manifest.environment is None or not manifest.environment.source
     if manifest.environment and not is_new:
         # No package's fingerprint: a run that comes after a break here knows that it has to install again.
@@ -236,32 +251,15 @@ def install(manifest: Manifest, source: Source, ready: Ready, steps: Steps) -> E
     return engine
 
 
-def clear_downloads(home: Path) -> None:
-    """Remove what was needed only while installing."""
-    remove_tree(work_folder_in(home))
-    remove_tree(downloads_folder_in(home))
-
-
-def clear_work(home: Path) -> None:
-    """Remove what is of no use to a next run; the downloads stay."""
-    remove_tree(work_folder_in(home))
-    remove_if_empty(downloads_folder_in(home))
-
-
-def kept_download_bytes(home: Path) -> int:
-    """The size of the downloads that are kept for the next run."""
-    return sum(file.stat().st_size for file in downloads_folder_in(home).rglob("*") if file.is_file())
-
-
 def _wheel(pip: Pip, source: Source) -> Path:
     """The engine's wheel: the one there is, or one built from the checkout."""
     if source.package.is_file():
         return source.package
     copy, built = pip.work / "package", pip.work / "wheel"
     package.copy_to_build(source.package, copy)
-    places = [option for folder in source.wheels for option in ("--find-links", str(folder))]
-    offline = ["--no-index", *places] if source.wheels else []
-    status, said = pip.run("wheel", "--no-cache-dir", "--no-deps", *offline, "--wheel-dir", str(built), str(copy))
+    status, said = pip.run(
+        "wheel", "--no-cache-dir", "--no-deps", *source.offline, "--wheel-dir", str(built), str(copy)
+    )
     wheels = list(built.glob("*.whl"))
     if status != 0 or not wheels:
         raise InstallError(downloads.failure_of("The engine's package could not be built", said))
@@ -295,14 +293,14 @@ def _torch_requirements(
         free = free_bytes(pip.work)
         if free < needed:
             raise InstallError(
-                f"PyTorch's own index ({build.index}) cannot be used, and for PyTorch's usual build {needed / GIB:.1f} "
-                f"GiB of disk space must be free, of which there are {free / GIB:.1f}. Run this again when the network "
-                f"is better, or make room. {error}"
+                f"PyTorch's own index ({build.index}) cannot be used, and for PyTorch's usual build "
+                f"{size_text(needed)} of disk space must be free, of which there are {size_text(free)}. Run this again "
+                f"when the network is better, or make room. {error}"
             ) from error
         steps.tell(
             Note(
                 f"PyTorch's own index ({build.index}) cannot be used, so PyTorch's usual build is installed instead: "
-                f"about {size.download / 1e9:.1f} GB to download, {size.kept / GIB:.1f} GiB on the disk in the end. It "
+                f"about {size_text(size.download)} to download, {size_text(size.kept)} on the disk in the end. It "
                 f"may not use your graphics card. {error}",
                 warning=True,
             )

@@ -1,16 +1,9 @@
-"""What an installation tells while it runs, and how a front end listens, is asked, and stops it.
-
-Text, `--json` and the window are three front ends of the same installation: anything with the four methods of
-`FrontEnd`. docs/installer-events.md has the order in which events come, and the JSON that programs get.
-"""
+"""What an installation tells while it runs. docs/installer-events.md has the order of events, and their JSON."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 #: All steps in their order, with what a person reads. `Planned.steps` names those that this run takes; the last three
 #: are a removal's.
@@ -60,7 +53,7 @@ class GimpSeen:
 
     Attributes:
         name: for example "GIMP 3.0.4"; without a version when only the settings folder was found.
-        packaging: one of `installer.gimp_search.PACKAGINGS`, or "" when the program was not found.
+        packaging: as `sama_core.gimp` names it, or "" when the program was not found.
         program: the program's place, or "".
         folder: where the plug-in goes, or "" when it goes nowhere; GIMPs of one series share a folder.
         action: "install", "keep" (it is there, and current) or "skip".
@@ -134,6 +127,11 @@ class Planned(Event):
     steps: tuple[str, ...]
     models: tuple[ModelOffer, ...] = ()
 
+    @property
+    def lacks_space(self) -> bool:
+        """Whether the disk is too full."""
+        return self.free_bytes < self.needed_bytes
+
 
 @dataclass(frozen=True)
 class WeightFile:
@@ -200,11 +198,10 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class StepDone(Event):
-    """A step is done; `text` is one sentence about it, or ""."""
+    """A step is done."""
 
     kind = "step_done"
     step: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -276,138 +273,3 @@ class Finished(Event):
     changed: bool
     message: str
     missing: dict[str, str] = field(default_factory=dict)
-
-
-class Stopped(InstallError):
-    """The person asked to stop."""
-
-
-class Stop:
-    """A person's wish to stop, made on one thread and heeded on another."""
-
-    def __init__(self) -> None:
-        self._wish = threading.Event()
-
-    def request(self) -> None:
-        """Ask the installation to stop; it does so within about a second, and takes back what it made."""
-        self._wish.set()
-
-    @property
-    def requested(self) -> bool:
-        """Whether somebody asked."""
-        return self._wish.is_set()
-
-    def check(self) -> None:
-        """Go on, unless somebody asked to stop.
-
-        Raises:
-            Stopped: somebody did.
-        """
-        if self._wish.is_set():
-            raise Stopped("Stopped. Run the installer again to go on; what was downloaded whole is kept.")
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most so long; return whether somebody asked to stop."""
-        return self._wish.wait(seconds)
-
-
-class FrontEnd(Protocol):
-    """Whoever shows an installation to a person, or to a program."""
-
-    def tell(self, event: Event) -> None:
-        """Show the event. Called on the thread that installs, so that a slow answer holds the installation up."""
-        ...
-
-    def agrees(self, plan: Planned) -> bool:
-        """Ask whether to do what the plan says.
-
-        Raises:
-            InstallError: there is nobody to ask.
-        """
-        ...
-
-    def wants_models(self, plan: Planned) -> tuple[str, ...]:
-        """Ask which of the models that the plan offers are to be downloaded, and return their names."""
-        ...
-
-    def gives_up(self, plan: RemovalPlanned) -> bool:
-        """Ask whether the models that the plan names are to be removed too.
-
-        Raises:
-            InstallError: there is nobody to ask.
-        """
-        ...
-
-
-class Unasked:
-    """The answers of a front end for runs that have nothing to ask: go on, no models but those named, keep models."""
-
-    def agrees(self, plan: Planned) -> bool:
-        """Go on."""
-        return True
-
-    def wants_models(self, plan: Planned) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def gives_up(self, plan: RemovalPlanned) -> bool:
-        """Keep them."""
-        return False
-
-
-class Steps:
-    """The way through the steps of one run.
-
-    Attributes:
-        stop: the person's wish to stop.
-    """
-
-    def __init__(self, front: FrontEnd, stop: Stop) -> None:
-        self.stop = stop
-        self._front = front
-        self._coming: Sequence[str] = ()
-        self._now = ""
-        self._outcome = ""
-
-    def tell(self, event: Event) -> None:
-        """Show an event that is not a step's own."""
-        self._front.tell(event)
-
-    def expect(self, names: Sequence[str]) -> None:
-        """Say which steps come, so that they can be counted."""
-        self._coming = names
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Tell that the step begins and how it ends; what it raises is told and passed on.
-
-        Raises:
-            Stopped: somebody asked to stop before it.
-        """
-        self.stop.check()
-        self._now, self._outcome = name, ""
-        number = self._coming.index(name) + 1 if name in self._coming else 0
-        self.tell(StepStarted(name, STEPS[name], number, len(self._coming)))
-        try:
-            yield
-        except BaseException as error:
-            self.tell(StepFailed(name, sentence(error)))
-            raise
-        self.tell(StepDone(name, self._outcome))
-
-    def outcome(self, text: str) -> None:
-        """Let the end of the present step be told with this sentence."""
-        self._outcome = text
-
-    def progress(self, done: int, total: int | None, text: str) -> None:
-        """Tell how many bytes the present step has dealt with.
-
-        Raises:
-            Stopped: somebody asked to stop.
-        """
-        self.stop.check()
-        self.tell(Progress(self._now, done, total, text))
-
-    def log(self, line: str) -> None:
-        """Pass on what a program said in the present step."""
-        self.tell(Log(self._now, line))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from installer import plugin_files
 from installer.events import InstallError
-from installer.state import Manifest, remove_if_empty, remove_tree
+from installer.state import Manifest, remove_if_empty, remove_tree, replace_content
 from sama_core.gimp import Gimp, settings_folders, settings_root, traceless_environment
 
 _LISTS = ("action-history", "shortcutsrc")
@@ -45,6 +45,11 @@ class Profile:
     def plug_ins(self) -> Path:
         """Where this profile's plug-ins live."""
         return self.folder / "plug-ins"
+
+    @property
+    def console(self) -> Path | None:
+        """The program that runs its GIMP without a screen, if it is known."""
+        return self.gimp.console if self.gimp else None
 
 
 def find_profiles(gimps: list[Gimp], forced: list[Path]) -> list[Profile]:
@@ -75,7 +80,7 @@ def find_profiles(gimps: list[Gimp], forced: list[Path]) -> list[Profile]:
 
 def has_no_profile_yet(profile: Profile) -> bool:
     """Whether the profile's GIMP is here and has never been started."""
-    return not profile.folder.exists() and profile.gimp is not None and profile.gimp.console is not None
+    return not profile.folder.exists() and profile.console is not None
 
 
 def run_without_screen(profile: Profile, code: str, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -84,9 +89,7 @@ def run_without_screen(profile: Profile, code: str, timeout: float) -> subproces
     Raises:
         OSError, subprocess.SubprocessError: GIMP cannot be started or did not end within `timeout` seconds.
     """
-    if profile.gimp is None or profile.gimp.console is None:
-        raise FileNotFoundError("no GIMP console program")
-    command = [str(profile.gimp.console), "--no-data", "--no-fonts", "--quit"]
+    command = [str(profile.console), "--no-data", "--no-fonts", "--quit"]
     with traceless_environment() as environment:
         return subprocess.run(
             [*command, "--batch-interpreter", "python-fu-eval", "-b", code],
@@ -117,7 +120,7 @@ def let_gimp_make(profile: Profile, manifest: Manifest, undo: ExitStack) -> None
     When GIMP cannot do it, the folder stays missing.
     """
     folder = profile.folder
-    if folder.exists() or profile.gimp is None or profile.gimp.console is None:
+    if not has_no_profile_yet(profile):
         return
     manifest.make_folder(folder.parent, undo)
     manifest.new_profiles[str(folder)] = ""
@@ -182,13 +185,7 @@ def forget(profile: Path) -> None:
         known = file.read_bytes()
         rest = b"".join(line for line in known.splitlines(keepends=True) if not _names_sama(line))
         if rest != known:
-            draft = file.with_name(f".{file.name}.sama")
-            try:
-                draft.write_bytes(rest)
-                draft.chmod(file.stat().st_mode & 0o777)
-                draft.replace(file)
-            finally:
-                draft.unlink(missing_ok=True)
+            replace_content(file, rest, file.stat().st_mode & 0o777)
 
 
 def _forget_values(folder: Path) -> None:
@@ -200,7 +197,11 @@ def _forget_values(folder: Path) -> None:
 
 
 def _names_sama(line: bytes) -> bool:
-    """Whether a line, which is one entry in both lists, is about a command of SAMA's, be it in a comment or not."""
+    """Whether a line is an entry about a command of SAMA's, be it in a comment or not.
+
+    GIMP writes each entry of both lists on a line of its own; one that somebody spread over several lines is left.
+    """
     kind, _, rest = (line[2:] if line.startswith(b"# ") else line).partition(b' "')
     names = [name.encode() for name in plugin_files.PROCEDURES]
-    return kind in (b"(history-item", b"(action") and rest.partition(b'"')[0] in names
+    whole = kind in (b"(history-item", b"(action") and rest.rstrip().endswith(b")")
+    return whole and rest.partition(b'"')[0] in names

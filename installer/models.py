@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from installer.child_processes import clean_environment, run_quietly, run_watched
-from installer.events import InstallError, ModelOffer, Note, Steps
+from installer.child_processes import run_quietly, run_watched
+from installer.events import InstallError, ModelOffer, Note
+from installer.steps import Steps
 
 
 def offers(python: Path, package: Path, bundled: bool = False) -> tuple[ModelOffer, ...]:
@@ -41,10 +42,8 @@ def fetch(python: Path, wanted: Sequence[str], steps: Steps) -> dict[str, str]:
         action = ["take", name, str(Path(file).expanduser().absolute())] if file else ["get", name]
         status, said = run_watched(
             [str(python), "-m", "sama_core.cli", "weights", *action, "--json"],
-            clean_environment(),
-            Path(python.anchor),
             steps,
-            lambda line: _hear(line, steps),
+            hear=lambda line: _hear(line, steps),
         )
         if status != 0:
             missing[name] = said[-1].removeprefix("sama: ") if said else f"It ended with status {status}."

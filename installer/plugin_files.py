@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import importlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 from installer.events import InstallError
 from installer.package import ROOT
 from installer.state import Manifest, remove_tree
+from sama_core.files import file_sha256
 
 #: GIMP takes a folder for a plug-in when it holds a program of the same name.
 NAME = "sama_select"
@@ -48,15 +48,6 @@ def shipped_files(source: Path) -> list[Path]:
         raise InstallError(f"{source / MAIN} is missing. Download SAMA for GIMP again and unpack all of it.")
     files = (file.relative_to(source) for file in source.rglob("*") if file.is_file())
     return sorted(file for file in files if not _is_bytecode(file))
-
-
-def file_digest(file: Path) -> str:
-    """Hex SHA-256 of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def check_place(plug_ins: Path) -> None:
@@ -113,7 +104,7 @@ def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> 
         # are ever removed.
         manifest.add_folder(folder)
     for file in files:
-        manifest.files[str(target / file)] = file_digest(source / file)
+        manifest.files[str(target / file)] = file_sha256(source / file)
     manifest.save()
     clear_leftovers(plug_ins)
     undo.callback(clear_leftovers, plug_ins)

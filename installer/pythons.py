@@ -15,6 +15,11 @@ MINIMUM = (3, 10)
 #: The newest Python that PyTorch and Numba are known to have builds for; a newer one is the last choice.
 NEWEST_KNOWN = (3, 14)
 _COMMANDS = ("python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python3")
+_HOW_TO_GET_ONE = {
+    "win32": "Install Python 3.13 from python.org or from the Microsoft Store.",
+    "darwin": "Install Python 3.13 from python.org.",
+}
+_ON_LINUX = "Install a newer Python with your system's package manager."
 
 
 def named(name: str) -> Path:
@@ -56,17 +61,8 @@ def fit(first: str = sys.executable) -> Path:
         )
     raise InstallError(
         f"The engine needs Python {dotted(MINIMUM)} or newer, and only {platform.python_version()} was found. "
-        f"{how_to_get_one()} Then run this installer again."
+        f"{_HOW_TO_GET_ONE.get(sys.platform, _ON_LINUX)} Then run this installer again."
     )
-
-
-def how_to_get_one() -> str:
-    """One sentence on how to get a Python on this system."""
-    if sys.platform == "win32":
-        return "Install Python 3.13 from python.org or from the Microsoft Store."
-    if sys.platform == "darwin":
-        return "Install Python 3.13 from python.org."
-    return "Install a newer Python with your system's package manager."
 
 
 def version_of(python: Path) -> tuple[int, int] | None:

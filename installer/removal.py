@@ -4,74 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from installer import engine_process, environment, gimp_settings, plugin_files, turn, window_launch
-from installer.events import (
-    Finished,
-    FrontEnd,
-    InstallError,
-    Note,
-    RemovalPlanned,
-    Steps,
-    Stop,
-    Stopped,
-    WeightFile,
-    sentence,
-)
-from installer.installation import home_folder
+from installer import engine_process, environment, gimp_settings, plugin_files, run_lock, window_launch
+from installer.events import Finished, InstallError, Note, RemovalPlanned, WeightFile, sentence
+from installer.plan import home_folder
 from installer.state import FILE_NAME, Manifest, remove_if_empty, remove_tree
+from installer.steps import FrontEnd, Steps, Stop, Stopped
 from sama_core import paths
 
 
-@dataclass(frozen=True)
-class RemovalWishes:
-    """What the person asks for.
+def uninstall(front: FrontEnd, remove_weights: bool | None, dry_run: bool, keep_window: bool) -> Finished:
+    """Remove all that is installed; tell it all to `front` but for the end. Nothing installed is no failure.
 
-    Attributes:
+    Run again after a failure, it goes on with what is left.
+
+    Args:
         remove_weights: whether the downloaded weights go too; None asks.
         dry_run: only say what would be done.
         keep_window: leave the environment of the installer's window, which the window runs from.
-    """
 
-    remove_weights: bool | None = None
-    dry_run: bool = False
-    keep_window: bool = False
-
-
-def uninstall(wishes: RemovalWishes, front: FrontEnd) -> int:
-    """Remove all that is installed; tell it all to `front` and return the exit status. Nothing installed is no failure.
-
-    Nothing that goes wrong is raised: it is told. Run again, it goes on with what is left.
+    Raises:
+        InstallError, OSError, KeyboardInterrupt: nothing was changed.
     """
     # Nobody stops it: half a removal is of no use.
     steps = Steps(front, Stop())
-    begun = False
+    with steps.step("look"):
+        manifest = Manifest.load(home_folder())
+        plan = _plan(manifest, remove_weights, keep_window)
+    if plan is None:
+        text = f"SAMA is not installed: there is no {manifest.path}. Nothing was changed."
+        if weight_files():
+            text += f" The models that were kept are in {paths.weights_dir()}; --remove-weights removes them."
+        return Finished(0, False, text)
+    steps.tell(plan)
+    if dry_run:
+        return Finished(0, False, "This was a dry run: nothing was changed.")
+    fate, begun = plan.weights_fate, False
     try:
-        with steps.step("look"):
-            manifest = Manifest.load(home_folder())
-            plan = _plan(manifest, wishes)
-        if plan is None:
-            end = Finished(0, False, _not_installed(manifest))
-        else:
-            steps.tell(plan)
-            if wishes.dry_run:
-                end = Finished(0, False, "This was a dry run: nothing was changed.")
-            else:
-                fate = plan.weights_fate
-                weights_go = fate == "remove" or (fate == "ask" and front.gives_up(plan))
-                steps.expect(plan.steps)
-                begun = True
-                _remove(manifest, _trees(manifest, weights_go, wishes.keep_window), steps)
-                end = Finished(0, True, "SAMA for GIMP is removed. Restart GIMP if it is running.")
+        weights_go = fate == "remove" or (fate == "ask" and front.gives_up(plan))
+        steps.expect(plan.steps)
+        begun = True
+        _remove(manifest, _trees(manifest, weights_go, keep_window), steps)
     except (Stopped, KeyboardInterrupt):
         rest = "Run this again with --uninstall to remove what is left." if begun else "Nothing was changed."
-        end = Finished(130, begun, f"Stopped. {rest}")
+        return Finished(130, begun, f"Stopped. {rest}")
     except (InstallError, OSError) as error:
-        end = Finished(1, begun, sentence(error))
-    front.tell(end)
-    return end.status
+        return Finished(1, begun, sentence(error))
+    return Finished(0, True, "SAMA for GIMP is removed. Restart GIMP if it is running.")
 
 
 def weight_files() -> list[Path]:
@@ -80,13 +60,13 @@ def weight_files() -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
 
 
-def _plan(manifest: Manifest, wishes: RemovalWishes) -> RemovalPlanned | None:
+def _plan(manifest: Manifest, remove_weights: bool | None, keep_window: bool) -> RemovalPlanned | None:
     """What there is to do; None when nothing is installed."""
     weights = weight_files()
-    if not manifest.path.exists() and not (weights and wishes.remove_weights):
+    if not manifest.path.exists() and not (weights and remove_weights):
         return None
-    fate = {True: "remove", False: "keep", None: "ask" if weights else "keep"}[wishes.remove_weights]
-    trees = _trees(manifest, fate == "remove", wishes.keep_window)
+    fate = {True: "remove", False: "keep", None: "ask" if weights else "keep"}[remove_weights]
+    trees = _trees(manifest, fate == "remove", keep_window)
     places = [*manifest.plug_in_folders(plugin_files.NAME), *(tree for tree in trees if tree.exists())]
     return RemovalPlanned(
         home=str(manifest.home),
@@ -96,13 +76,6 @@ def _plan(manifest: Manifest, wishes: RemovalWishes) -> RemovalPlanned | None:
         weights_fate=fate,
         steps=("end_engine", "remove", "take_out"),
     )
-
-
-def _not_installed(manifest: Manifest) -> str:
-    text = f"SAMA is not installed: there is no {manifest.path}. Nothing was changed."
-    if weight_files():
-        text += f" The models that were kept are in {paths.weights_dir()}; --remove-weights removes them."
-    return text
 
 
 def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[Path]:
@@ -127,7 +100,7 @@ def _trees(manifest: Manifest, remove_weights: bool, keep_window: bool) -> list[
 
 def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
     home = manifest.home
-    with turn.taken(home, steps.stop):
+    with run_lock.taken(home, steps.stop):
         with steps.step("end_engine"), ExitStack() as undo:
             # Lest GIMP starts another one meanwhile.
             engine_process.withdraw_record(undo)
@@ -140,7 +113,6 @@ def _remove(manifest: Manifest, trees: list[Path], steps: Steps) -> None:
             for tree in trees:
                 remove_tree(tree)
             engine_process.remove_record()
-            turn.close(home)
         with steps.step("take_out"):
             for folder in plug_ins:
                 # First: GIMP passes over what is left of the folder without it.

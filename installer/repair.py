@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installer import environment, plugin_files, state
-from installer.events import Finished, FrontEnd, InstallError, Note, Stop
-from installer.installation import Wishes, home_folder, run
+from installer.apply import install
+from installer.events import Finished, InstallError, Note
+from installer.plan import Wishes, home_folder
 from installer.state import Environment, Manifest
+from installer.steps import FrontEnd, Stop
 from sama_core import paths
 from sama_core.files import file_sha256
 
@@ -38,11 +40,11 @@ class Damage:
     remedy: str = ""
 
 
-def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
-    """Say what is damaged, put it right, try everything out, and return the exit status.
+def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> Finished:
+    """Say what is damaged, put it right, try everything out, and return how it ended.
 
     What was installed decides where to, unless `wishes` names other profiles or another Python. What is told first are
-    notes; then all goes as in `installation.run`.
+    notes; then all goes as in `apply.install`.
 
     Raises:
         InstallError: nothing is installed, or it cannot be put right; what was sound is in place then.
@@ -59,12 +61,10 @@ def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
     # A manifest that was found again has to be on disk for the rest.
     if not known:
         if wishes.dry_run:
-            text = f"Would make {manifest.path} anew.\n\nThis was a dry run: nothing was changed."
-            front.tell(Finished(0, False, text))
-            return 0
+            return Finished(0, False, f"Would make {manifest.path} anew.\n\nThis was a dry run: nothing was changed.")
         manifest.save()
     profiles = [folder.parent.parent for folder in manifest.plug_in_folders(plugin_files.NAME)]
-    return run(
+    return install(
         replace(
             wishes,
             forced_profiles=wishes.forced_profiles or profiles,
@@ -79,16 +79,10 @@ def repair(wishes: Wishes, front: FrontEnd, stop: Stop) -> int:
 
 def look(manifest: Manifest) -> Iterator[Damage]:
     """Yield everything of the manifest that is missing or changed. Nothing is changed."""
-    yield from _look_at_plug_ins(manifest)
-    yield from _look_at_record(manifest)
-    yield from _look_at_environment(manifest)
-
-
-def _look_at_plug_ins(manifest: Manifest) -> Iterator[Damage]:
     for name, digest in manifest.files.items():
         file = Path(name)
         try:
-            if plugin_files.file_digest(file) != digest and digest:
+            if file_sha256(file) != digest and digest:
                 yield Damage(file, "was changed")
         except FileNotFoundError:
             yield Damage(file, "is missing")
@@ -96,15 +90,13 @@ def _look_at_plug_ins(manifest: Manifest) -> Iterator[Damage]:
             yield Damage(file, f"cannot be read ({error.strerror})")
         if file.name == plugin_files.MAIN and file.is_file() and not os.access(file, os.X_OK):
             yield Damage(file, "is not executable, so that GIMP passes over it")
-
-
-def _look_at_record(manifest: Manifest) -> Iterator[Damage]:
     path = paths.install_record()
     record = state.read_json(path)
     if record is None:
         yield Damage(path, "is damaged" if path.exists() else "is missing")
     elif manifest.environment and record.get("python") != manifest.environment.python:
         yield Damage(path, "names another Python than the one that was installed")
+    yield from _look_at_environment(manifest)
 
 
 def _look_at_environment(manifest: Manifest) -> Iterator[Damage]:
@@ -159,15 +151,13 @@ def _first_damaged(packages: Path, info: Path) -> Path | None:
         try:
             length = file.stat().st_size
             # What pip wrote itself carries no hash.
-            if algorithm == "sha256" and ((size and length != int(size)) or _record_digest(file) != expected):
-                return file
+            if algorithm == "sha256":
+                known = base64.urlsafe_b64decode(expected + "=").hex()
+                if (size and length != int(size)) or file_sha256(file) != known:
+                    return file
         except (OSError, ValueError):
             return file
     return None
-
-
-def _record_digest(file: Path) -> str:
-    return base64.urlsafe_b64encode(bytes.fromhex(file_sha256(file))).rstrip(b"=").decode()
 
 
 def _known_or_found(home: Path, front: FrontEnd) -> tuple[Manifest, bool]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import subprocess
-import sys
-import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from installer import engine_process, gimp_settings, plugin_files, sample
-from installer.events import Finding, InstallError, Steps
+from installer import engine_process, gimp_settings, plugin_files
+from installer.child_processes import run_watched
+from installer.events import Finding, InstallError
 from installer.gimp_settings import Profile
+from installer.models import json_object
+from installer.package import ROOT
 from installer.plugin_files import PROCEDURES
+from installer.steps import Steps, Stopped
 from sama_core import paths
 
-#: The matte too: what it computes with is compiled on first use, and that minute is better spent here than in GIMP.
-VERBS = ("select", "matte")
 #: By how much the mask must be higher on the thing than off it, of 255, to count as an answer to the clicks.
 _LEAST_CONTRAST = 96
 _MARK = "SAMA-PROCEDURES "
@@ -35,27 +32,18 @@ print(%r + json.dumps(known))
 """
 
 
-def run(profiles: list[Profile], steps: Steps) -> bool:
-    """Check engine and GIMPs, tell what was found, and return whether all of it works.
+def run(python: Path, profiles: list[Profile], steps: Steps) -> bool:
+    """Try the engine of `python`, then each GIMP, tell what was found, and return whether all of it works.
 
     Raises:
-        Stopped: somebody asked to stop between two of them.
+        Stopped: somebody asked to stop.
     """
     works = True
-    for finding in findings(profiles):
+    for finding in _findings(python, profiles, steps):
         steps.tell(finding)
         works = works and finding.ok is not False
         steps.stop.check()
     return works
-
-
-def offer_to_show(picture: Path) -> None:
-    """Ask at a terminal whether to show the picture, and show it then; elsewhere nothing happens."""
-    if sys.stdin is None or not sys.stdin.isatty() or not picture.is_file():
-        return
-    with contextlib.suppress(EOFError):
-        if input(f"\nShow {picture.name} now? [y/N] ").strip().lower() in ("y", "yes"):
-            webbrowser.open(picture.as_uri())
 
 
 def result_picture() -> Path:
@@ -63,66 +51,50 @@ def result_picture() -> Path:
     return paths.log_file().with_name("self-check.png")
 
 
-def findings(profiles: list[Profile]) -> Iterator[Finding]:
-    """Try the engine, then each GIMP; yield what came of each. Nothing is raised for what does not work."""
-    yield _engine_finding()
+def _findings(python: Path, profiles: list[Profile], steps: Steps) -> Iterator[Finding]:
+    """Yield what came of trying each. Nothing is raised for what does not work."""
+    try:
+        yield _engine_finding(python, steps)
+    except Stopped:
+        raise
+    except InstallError as error:
+        yield Finding("Engine", False, str(error))
     for profile in profiles:
         yield _gimp_finding(profile)
 
 
-def _engine_finding() -> Finding:
+def _engine_finding(python: Path, steps: Steps) -> Finding:
+    was_running = plugin_files.module("sama_launch").running() is not None
+    picture = str(result_picture())
     try:
-        photo = sample.photo()
-        answers = _answers(photo)
-    except InstallError as error:
-        return Finding("Engine", False, str(error))
-    # The plug-in's own errors; their class exists only once its module is loaded.
-    except plugin_files.module("sama_errors").PluginError as error:
-        return Finding("Engine", False, str(error))
-    picture = ""
-    try:
-        result_picture().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sample.write_result(result_picture(), photo, answers["select"].alpha)
-        picture = str(result_picture())
+        # Beside the installer lies what it needs of the engine's modules, and all else is in that Python.
+        command = [str(python), "-B", "-m", "installer.trial", picture]
+        _, said = run_watched(command, steps, {"PYTHONPATH": str(ROOT)})
     except OSError as error:
-        return Finding(
-            "Engine", False, f"its answer cannot be kept ({error}). Make that place writable and run this again."
-        )
-    for verb, answer in answers.items():
-        inside, outside = sample.levels(answer.alpha, photo.width)
+        return Finding("Engine", False, f"{python} cannot be started ({error}). Run the installer with --repair.")
+    finally:
+        if not was_running:
+            engine_process.stop()
+    answer = json_object(said[-1] if said else "")
+    if "levels" not in answer:
+        reason = said[-1] if said else "it said nothing"
+        return Finding("Engine", False, answer.get("error") or f"It could not be tried: {reason}")
+    for verb, (inside, outside) in answer["levels"].items():
         if inside - outside < _LEAST_CONTRAST:
             text = (
                 f"It answers, but its {verb} misses the thing clicked on (level {inside:.0f} on it, {outside:.0f} off "
                 "it). Run the installer with --repair: the model's file may be damaged."
             )
             return Finding("Engine", False, text, picture)
-    text = f"works, on {answers['select'].device}. Clicks on a sample photo found the thing clicked on."
+    text = f"works, on {answer['device']}. Clicks on a sample photo found the thing clicked on."
     return Finding("Engine", True, text, picture)
 
 
-def _answers(photo: sample.Photo) -> dict[str, Any]:
-    launch = plugin_files.module("sama_launch")
-    was_running = launch.running() is not None
-    try:
-        return {verb: _ask(verb, photo) for verb in VERBS}
-    finally:
-        if not was_running:
-            engine_process.stop()
-
-
-def _ask(verb: str, photo: sample.Photo) -> Any:
-    job, prompt, timing = (plugin_files.module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
-    image_id = hashlib.sha256(f"{photo.width}x{photo.height}:".encode() + photo.pixels).hexdigest()
-    picture = job.Picture(photo.width, photo.height, [photo.pixels], image_id)
-    clicks = prompt.Prompt(points=list(sample.CLICKS), labels=[1] * len(sample.CLICKS))
-    return job.run(job.Job(verb, picture, clicks, "lite"), lambda fraction, text: None, timing.Steps())
-
-
 def _gimp_finding(profile: Profile) -> Finding:
-    if profile.gimp is None or profile.gimp.console is None:
+    name = f"GIMP {profile.gimp.version}" if profile.gimp else "GIMP"
+    if profile.console is None:
         text = f"not tried: no gimp-console to ask about {profile.folder}. Look for the menu entries yourself."
-        return Finding(f"GIMP {profile.gimp.version}" if profile.gimp else "GIMP", None, text)
-    name = f"GIMP {profile.gimp.version}"
+        return Finding(name, None, text)
     try:
         done = gimp_settings.run_without_screen(profile, _QUESTION % (PROCEDURES, _MARK), timeout=180)
     except (OSError, subprocess.SubprocessError) as error:
@@ -143,13 +115,10 @@ def _gimp_finding(profile: Profile) -> Finding:
             f"It does not know {' and '.join(missing)}. See docs/troubleshooting.md, “The menu entry does not appear”."
         )
         return Finding(name, False, text)
+    # "<Image>/Filters" and "_SAMA Select…" are read as "Filters → SAMA Select…".
     entries = [
-        menu_entry(path, label) for label, paths in (known[procedure] for procedure in PROCEDURES) for path in paths
+        f"{path}/{label}".replace("<Image>/", "").replace("/", " → ").replace("_", "")
+        for label, paths in (known[procedure] for procedure in PROCEDURES)
+        for path in paths
     ]
     return Finding(name, True, f"knows both of SAMA's commands. They are in its menus as {' and '.join(entries)}.")
-
-
-def menu_entry(path: str, label: str) -> str:
-    """Return a menu entry as a person reads it: "<Image>/Filters", "_SAMA Select…" -> "Filters → SAMA Select…"."""
-    places = path.replace("<Image>/", "").split("/")
-    return " → ".join([*places, label]).replace("_", "")

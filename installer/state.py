@@ -139,8 +139,13 @@ class Manifest:
 
     def remove_files(self) -> None:
         """Remove the listed files, and what Python cached of them beside them."""
-        for name in self.files:
-            _remove_file_and_bytecode(Path(name))
+        for file in map(Path, self.files):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                file.unlink()
+            cache = file.parent / "__pycache__"
+            for compiled in cache.glob(f"{file.stem}.*.pyc"):
+                compiled.unlink()
+            remove_if_empty(cache)
 
     def remove_folders(self) -> list[Path]:
         """Remove the listed folders that are empty; return those that stay."""
@@ -148,17 +153,6 @@ class Manifest:
         for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
             remove_if_empty(folder)
         return [folder for folder in folders if folder.exists()]
-
-
-def _remove_file_and_bytecode(path: Path) -> None:
-    """Remove a file if it is there, and what Python cached of it beside it."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
-    cache = path.parent / "__pycache__"
-    if path.suffix == ".py" and cache.is_dir():
-        for compiled in cache.glob(f"{path.stem}.*.pyc"):
-            compiled.unlink()
-        remove_if_empty(cache)
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -191,7 +185,7 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     Raises:
         InstallError: the file cannot be written.
     """
-    _write_bytes(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
+    _write(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -205,30 +199,36 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def put_back_on_failure(path: Path, undo: ExitStack) -> None:
     """Let `undo` bring `path` back to what it holds now, or remove it if it is not there now."""
-    if path.is_file():
-        undo.callback(_restore, path, path.read_bytes())
-    else:
-        undo.callback(_remove_file, path)
+    undo.callback(_put_back, path, path.read_bytes() if path.is_file() else None)
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
+def _put_back(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_bytes() != content:
+        _write(path, content)
+
+
+def replace_content(path: Path, content: bytes, mode: int) -> None:
+    """Give a file this content whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; it is as it was.
+    """
     aside = path.with_name(path.name + ".new")
     try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(content)
+        aside.chmod(mode)
         aside.replace(path)
-    except OSError as error:
+    finally:
         aside.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        replace_content(path, content, 0o600)
+    except OSError as error:
         raise InstallError(
             f"{path} cannot be written ({error.strerror}). Make that place writable and run this again."
         ) from error
-
-
-def _restore(path: Path, content: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != content:
-        _write_bytes(path, content)
-
-
-def _remove_file(path: Path) -> None:
-    if path.is_file():
-        path.unlink()

@@ -81,17 +81,14 @@ def choose(wish: str | None, accelerator: Accelerator, computer: Computer) -> Bu
 
 def size_of(name: str, computer: Computer) -> Size:
     """How large the environment with a build becomes."""
-    if computer.system != "linux":
-        if name == "cuda":
-            return Size(int(3.5e9), 7 * GIB, 12 * GIB, measured=False)
+    if computer.system != "linux" and name != "cuda":
         return Size(int(0.5e9), 2 * GIB, 5 * GIB, measured=False)
-    if name == "cpu":
-        return Size(int(0.5e9), 2 * GIB, 3 * GIB, measured=False)
-    if name == "rocm":
-        return Size(int(5e9), 18 * GIB, 24 * GIB, measured=False)
-    if name == "cuda":
-        return Size(int(3.5e9), 7 * GIB, 12 * GIB, measured=False)
-    return Size(int(3.2e9), int(5.9 * GIB), int(9.5 * GIB), measured=True)
+    return {
+        "cpu": Size(int(0.5e9), 2 * GIB, 3 * GIB, measured=False),
+        "rocm": Size(int(5e9), 18 * GIB, 24 * GIB, measured=False),
+        "cuda": Size(int(3.5e9), 7 * GIB, 12 * GIB, measured=False),
+        "default": Size(int(3.2e9), int(5.9 * GIB), int(9.5 * GIB), measured=True),
+    }[name]
 
 
 def _fitting(accelerator: Accelerator, computer: Computer) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -22,9 +21,11 @@ from pathlib import Path
 from installer import environment, pythons
 from installer.child_processes import clean_environment, run_quietly
 from installer.downloads import Pip, failure_of
-from installer.events import Event, InstallError, Steps, Stop, Unasked
+from installer.events import InstallError
 from installer.package import ROOT
 from installer.state import Manifest, remove_tree
+from installer.steps import FrontEnd, Steps, Stop
+from installer.text import says_yes
 
 #: PySide6 6.12.0 loses a reference to None with every call, which ends Pythons before 3.12.
 REQUIREMENTS = ("qtpy>=2.4", "PySide6-Essentials>=6.6,<6.12")
@@ -112,18 +113,13 @@ def _environment(home: Path) -> Path:
     base = pythons.fit()
     _announce()
     manifest = Manifest.load(home)
-    with ExitStack() as undo:
-        manifest.make_folder(home, undo, mode=0o700)
-        undo.pop_all()
     # What is going to be made is written down first.
+    manifest.make_folder(home, ExitStack(), mode=0o700)
     manifest.save()
-    remove_tree(folder)
-    done = run_quietly([str(base), "-m", "venv", str(folder)])
-    if done.returncode != 0:
-        raise InstallError(f"Its environment could not be made with {base}: {(done.stdout + done.stderr).strip()}")
+    environment.make_empty(base, folder)
     work = folder / "work"
     work.mkdir()
-    status, said = Pip(python, work, Steps(_Silent(), Stop())).run("install", "--no-cache-dir", *REQUIREMENTS)
+    status, said = Pip(python, work, Steps(FrontEnd(), Stop())).run("install", "--no-cache-dir", *REQUIREMENTS)
     work.rmdir()
     if status != 0:
         raise InstallError(failure_of("Qt could not be installed", said))
@@ -136,16 +132,11 @@ def _environment(home: Path) -> Path:
 def _announce() -> None:
     """Say how large the window is; ask, where somebody can answer."""
     size = f"{DOWNLOAD_MB} MB to download, {DISK_MB} MB on the disk"
-    if sys.stdin is None or not sys.stdin.isatty():
-        print(f"Fetching the window: {size} …", flush=True)
-        return
-    with contextlib.suppress(EOFError):
-        if input(f"SAMA can be installed in a window ({size}), or here as text. Show the window? [Y/n] ").strip() in (
-            *("", "y", "Y", "yes", "Yes"),
-        ):
-            print("Fetching it …", flush=True)
-            return
-    raise NoWindow("No window, then.")
+    if sys.stdin is not None and sys.stdin.isatty():
+        question = f"SAMA can be installed in a window ({size}), or here as text. Show the window? [Y/n] "
+        if not says_yes(question, unsaid=True):
+            raise NoWindow("No window, then.")
+    print(f"Fetching the window: {size} …", flush=True)
 
 
 def command(python: Path, options: list[str]) -> list[str]:
@@ -171,9 +162,13 @@ def _run(python: Path, options: list[str]) -> tuple[int, list[str]]:
             text=True,
             start_new_session=True,
         )
+        assert process.stdout is not None
+        giving_up = threading.Timer(_PATIENCE, process.kill)
+        giving_up.start()
         try:
-            lines = _lines_of(process)
-            if not _is_up(lines):
+            is_up = process.stdout.readline().strip() == UP
+            giving_up.cancel()
+            if not is_up:
                 process.kill()
                 process.wait()
                 words.seek(0)
@@ -183,33 +178,14 @@ def _run(python: Path, options: list[str]) -> tuple[int, list[str]]:
                 # Lest a program that it started holds up the one that goes on.
                 with contextlib.suppress(OSError):
                     os.killpg(process.pid, signal.SIGKILL)
-            heard = [line for line in iter(lines.get, "") if line.startswith("[")]
+            heard = [line for line in process.stdout.read().splitlines() if line.startswith("[")]
             return status, json.loads(heard[-1]) if heard else []
         except BaseException:
+            giving_up.cancel()
             if process.poll() is None:
                 process.terminate()
                 process.wait()
             raise
-
-
-def _lines_of(process: subprocess.Popen[str]) -> queue.Queue[str]:
-    """What the window's process writes, as it comes; "" for the end."""
-    lines: queue.Queue[str] = queue.Queue()
-
-    def listen() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line.strip())
-        lines.put("")
-
-    threading.Thread(target=listen, daemon=True).start()
-    return lines
-
-
-def _is_up(lines: queue.Queue[str]) -> bool:
-    with contextlib.suppress(queue.Empty):
-        return lines.get(timeout=_PATIENCE) == UP
-    return False
 
 
 def _wait(process: subprocess.Popen[str]) -> int:
@@ -241,10 +217,3 @@ def _no_qt(words: str) -> str:
         return f"Qt cannot show a window here: it lacks the library {library.group()}, which desktops have."
     last = (words.strip().splitlines() or ["it said nothing"])[-1]
     return f"Qt cannot show a window here: {last.strip()}."
-
-
-class _Silent(Unasked):
-    """A front end for a run whose words matter only if it fails."""
-
-    def tell(self, event: Event) -> None:
-        pass

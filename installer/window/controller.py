@@ -12,19 +12,8 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from installer import command, models, package
-from installer.events import (
-    Event,
-    Finding,
-    Finished,
-    InstallError,
-    ModelOffer,
-    Note,
-    Planned,
-    RemovalPlanned,
-    StepDone,
-    StepStarted,
-)
+from installer import cli, events, models, package
+from installer.events import Event, Finished, InstallError, ModelOffer, Planned
 from installer.removal import weight_files
 from installer.state import Manifest
 from installer.window.frame import Frame
@@ -38,19 +27,9 @@ from installer.window.widgets import State
 from sama_core import paths
 
 FOUND, MODELS, INSTALL, CHECK, DONE = "What was found", "Models", "Install", "Try it out", "Done"
+_INSTALLING = ("Installing", "You can go on working meanwhile.")
 _REMOVING = ("Removing", "This takes a moment.")
 ENTRIES = [FOUND, MODELS, INSTALL, CHECK, DONE]
-
-Action = Callable[[], object]
-
-
-@dataclass
-class _Buttons:
-    """What the three buttons do now."""
-
-    back: Action | None = None
-    other: Action | None = None
-    next: Action | None = None
 
 
 @dataclass
@@ -58,7 +37,7 @@ class _Journey:
     """What is known on this way through the window."""
 
     plan: Planned | None = None
-    notes: list[tuple[str, bool]] = field(default_factory=list)
+    notes: list[events.Note] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     step: str = ""
     missing: dict[str, str] = field(default_factory=dict)
@@ -84,12 +63,8 @@ class Controller(QObject):
         self.progress, self.check, self.done = ProgressPage(), CheckPage(), DonePage()
         self.failure, self.removal = FailurePage(), RemovalPage()
         self._journey = _Journey()
-        self._buttons = _Buttons()
         self._run: Session | None = None
         self._stopping = self._leaving = False
-        self.frame.back.clicked.connect(lambda: self._press(self._buttons.back))
-        self.frame.other.clicked.connect(lambda: self._press(self._buttons.other))
-        self.frame.next.clicked.connect(lambda: self._press(self._buttons.next))
         self.frame.closing.connect(self._close)
         self.welcome.changed.connect(self._offer_choice)
         self.models.changed.connect(self._offer_models)
@@ -102,8 +77,8 @@ class Controller(QObject):
     def look(self) -> None:
         """Find out what there is to do."""
         self._journey = _Journey()
-        self._show(self.looking, FOUND)
-        self._name(back=("&Quit", self.frame.close))
+        self.frame.show_page(self.looking, FOUND)
+        self.frame.offer(back=("&Quit", self.frame.close))
         self._start((*self.options, "--dry-run"), self._note_plan, self._looked)
 
     # What was found
@@ -111,13 +86,13 @@ class Controller(QObject):
     def _note_plan(self, event: Event) -> None:
         if isinstance(event, Planned):
             self._journey.plan = event
-        elif isinstance(event, Note):
-            self._journey.notes.append((event.text, event.warning))
+        elif isinstance(event, events.Note):
+            self._journey.notes.append(event)
 
     def _looked(self, end: Finished) -> None:
         if self._leaving:
             return
-        self._show(self.welcome, FOUND)
+        self.frame.show_page(self.welcome, FOUND)
         plan = self._journey.plan
         if plan is not None and end.status == 0:
             self.welcome.show_plan(plan, self._journey.notes, _is_installed())
@@ -129,13 +104,13 @@ class Controller(QObject):
             return
         quit_it, again = ("&Quit", self.frame.close), ("&Look again", self.look)
         if self.welcome.choice is Choice.REMOVE or (not self.welcome.ready and _is_installed()):
-            self._name(back=quit_it, other=again, next=("&Remove…", self._ask_removal))
+            self.frame.offer(back=quit_it, other=again, next=("&Remove…", self._ask_removal))
         elif self.welcome.ready:
-            self._name(back=quit_it, other=again, next=("&Next", self._list_models))
+            self.frame.offer(back=quit_it, other=again, next=("&Next", self._list_models))
         elif self._journey.plan is None:
-            self._name(back=quit_it, other=("&Choose GIMP's folder…", self._choose_profile), next=again)
+            self.frame.offer(back=quit_it, other=("&Choose GIMP's folder…", self._choose_profile), next=again)
         else:
-            self._name(back=quit_it, next=again)
+            self.frame.offer(back=quit_it, next=again)
 
     def _choose_profile(self) -> None:
         title = "GIMP's settings folder (GIMP shows it under Edit, Preferences, Folders, Plug-Ins)"
@@ -155,11 +130,11 @@ class Controller(QObject):
         python, source = Path(sys.executable), package.shipped()
         self._listing = Session(lambda listing, stop: listing.tell(models.offers(python, source, bundled=True)), self)
         self._listing.told.connect(self._show_models)
-        self._name(back=("&Quit", self.frame.close))
+        self.frame.offer(back=("&Quit", self.frame.close))
         self._listing.start()
 
     def _show_models(self, offers: tuple[ModelOffer, ...]) -> None:
-        self._show(self.models, MODELS)
+        self.frame.show_page(self.models, MODELS)
         self.models.show_offers(offers)
 
     def _offer_models(self) -> None:
@@ -167,10 +142,10 @@ class Controller(QObject):
             repairs = self.welcome.choice is Choice.REPAIR
             something = self._steps() or self.models.wanted()
             word = "&Repair" if repairs else "&Install" if something else "&Try it out"
-            self._name(back=("&Back", self._back_to_found), next=(word, self._install))
+            self.frame.offer(back=("&Back", self._back_to_found), next=(word, self._install))
 
     def _back_to_found(self) -> None:
-        self._show(self.welcome, FOUND)
+        self.frame.show_page(self.welcome, FOUND)
         self._offer_choice()
 
     # Install
@@ -188,26 +163,23 @@ class Controller(QObject):
 
     def _get(self, how: list[str], wanted: list[str]) -> None:
         self._journey.missing = {}
-        self._begin_progress(self._steps())
-        self._show(self.progress, INSTALL)
-        self._name(back=("&Cancel", self.stop))
+        self.progress.begin(*_INSTALLING, self._steps())
+        self.frame.show_page(self.progress, INSTALL)
+        self.frame.offer(back=("&Cancel", self.stop))
         named = [option for wish in wanted for option in ("--model", wish)]
         self._change((*self.options, "--yes", "--no-self-check", *how, *named), self._installed)
-
-    def _begin_progress(self, steps: list[str]) -> None:
-        self.progress.begin("Installing", "You can go on working meanwhile.", steps)
 
     def _show_step(self, event: Event) -> None:
         if isinstance(event, Planned):
             # A repair takes other steps than were planned at first, and models are one more.
             self._journey.plan = event
-            self._begin_progress(self._steps())
-        if isinstance(event, RemovalPlanned):
+            self.progress.begin(*_INSTALLING, self._steps())
+        if isinstance(event, events.RemovalPlanned):
             self.progress.begin(*_REMOVING, list(event.steps))
-        if isinstance(event, StepStarted):
+        if isinstance(event, events.StepStarted):
             self._journey.step = event.step
         # Looked at once more before anything is done: no step that a person waits for.
-        if isinstance(event, (StepStarted, StepDone)) and event.step == "look":
+        if isinstance(event, (events.StepStarted, events.StepDone)) and event.step == "look":
             return
         self.progress.show_event(event)
 
@@ -227,10 +199,10 @@ class Controller(QObject):
     def _lacks_models(self, names: list[str]) -> None:
         message = " ".join(f"{title}: {reason}" for title, reason in self._journey.missing.items())
         lead = "SAMA itself is installed, with the model that comes with it."
-        self._show(self.failure, INSTALL)
-        self.failure.show_failure("Not every model is there", lead, message, self._log(), stopped=True)
+        self.frame.show_page(self.failure, INSTALL)
+        self.failure.show_failure("Not every model is there", lead, message, "\n".join(self._journey.log), stopped=True)
         again = [wish for wish in self.models.wanted() if wish.partition("=")[0] in names]
-        self._name(
+        self.frame.offer(
             back=("&Quit", self.frame.close),
             other=("&Try again", lambda: self._get([], again)),
             next=("&Go on without", self.try_out),
@@ -245,33 +217,33 @@ class Controller(QObject):
             self._finish()
             return
         self.check.begin()
-        self._show(self.check, CHECK)
-        self._name(back=("&Cancel", self.stop))
+        self.frame.show_page(self.check, CHECK)
+        self.frame.offer(back=("&Cancel", self.stop))
         self._start((*self.options, "--yes"), self._show_finding, self._tried_out)
 
     def _show_finding(self, event: Event) -> None:
-        if isinstance(event, Finding):
+        if isinstance(event, events.Finding):
             self.check.show_finding(event)
 
     def _tried_out(self, end: Finished) -> None:
         if end.status == 0:
             self.check.end(True)
-            self._name(next=("&Next", self._finish))
+            self.frame.offer(next=("&Next", self._finish))
             return
         if not self.check.findings:
             self._fail("It could not be tried out", "SAMA is installed.", end.message, self.try_out)
             return
         self.check.end(False)
         copy, again = ("Copy &report", lambda: self._copy_report(end.message)), ("&Try again", self.try_out)
-        self._name(back=("&Close", self.frame.close), other=copy, next=again)
+        self.frame.offer(back=("&Close", self.frame.close), other=copy, next=again)
 
     def _finish(self) -> None:
         missing = ", ".join(self._journey.missing)
         self.done.show_more(f"Not downloaded: {missing}. Start this installer again to get it." if missing else "")
-        self._show(self.done, DONE)
+        self.frame.show_page(self.done, DONE)
         start = gimp_command(self._journey.plan.gimps if self._journey.plan else ())
         opens = ("&Open GIMP", lambda: self._open_gimp(start)) if start else None
-        self._name(other=opens, next=("&Close", self.frame.close))
+        self.frame.offer(other=opens, next=("&Close", self.frame.close))
 
     def _open_gimp(self, command: list[str]) -> None:
         start_detached(command)
@@ -282,20 +254,20 @@ class Controller(QObject):
     def _ask_removal(self) -> None:
         fetched = [file for file in weight_files() if file.suffix in (".pth", ".safetensors", ".pt", ".part")]
         self.removal.show_models(len(fetched), sum(file.stat().st_size for file in fetched))
-        self._show(self.removal, None)
-        self._name(back=("&Back", self._back_to_found), next=("&Remove", self._remove))
+        self.frame.show_page(self.removal, None)
+        self.frame.offer(back=("&Back", self._back_to_found), next=("&Remove", self._remove))
 
     def _remove(self) -> None:
         self.progress.begin(*_REMOVING, [])
-        self._show(self.progress, None)
-        self._name()
+        self.frame.show_page(self.progress, None)
+        self.frame.offer()
         weights = "--remove-weights" if self.removal.models.isChecked() else "--keep-weights"
         self._change(("--uninstall", "--yes", weights, "--keep-window"), self._removed)
 
     def _removed(self, end: Finished) -> None:
         if end.status == 0:
             self.progress.end("SAMA is removed", end.message)
-            self._name(next=("&Close", self.frame.close))
+            self.frame.offer(next=("&Close", self.frame.close))
         else:
             lead = "What is left is removed by trying again."
             self._fail("SAMA could not be removed wholly", lead, end.message, self._remove)
@@ -314,7 +286,7 @@ class Controller(QObject):
 
     def _start(self, options: tuple[str, ...], tell: Callable[[Event], None], end: Callable[[Finished], None]) -> None:
         self._stopping = False
-        run = Session(lambda front, stop: command.carry_out(command.parsed(list(options)), front, stop), self)
+        run = Session(lambda front, stop: cli.carry_out(cli.parsed(list(options)), front, stop), self)
 
         def finished(how: Finished) -> None:
             self._journey.log += run.log
@@ -334,7 +306,7 @@ class Controller(QObject):
         if self._run is None:
             return
         self._stopping = True
-        self._name(back=("&Cancel", self.stop))
+        self.frame.offer(back=("&Cancel", self.stop))
         self.frame.back.setEnabled(False)
         self.progress.stopping()
         self._run.stop()
@@ -368,39 +340,19 @@ class Controller(QObject):
 
     # What is shown
 
-    def _fail(self, title: str, lead: str, message: str, again: Action) -> None:
-        self._show(self.failure, INSTALL)
-        self.failure.show_failure(title, lead, message, self._log(), self._stopping)
+    def _fail(self, title: str, lead: str, message: str, again: Callable[[], object]) -> None:
+        self.frame.show_page(self.failure, INSTALL)
+        self.failure.show_failure(title, lead, message, "\n".join(self._journey.log), self._stopping)
         copy = None if self._stopping else ("Copy &report", lambda: self._copy_report(message))
-        self._name(back=("&Quit", self.frame.close), other=copy, next=("&Try again", again))
+        self.frame.offer(back=("&Quit", self.frame.close), other=copy, next=("&Try again", again))
 
     def _copy_report(self, message: str) -> None:
         version = self._journey.plan.version if self._journey.plan else ""
-        QApplication.clipboard().setText(report(version, message, self._log()))
+        QApplication.clipboard().setText(report(version, message, "\n".join(self._journey.log)))
         self.frame.other.setText("Copied")
-
-    def _log(self) -> str:
-        return "\n".join(self._journey.log)
 
     def _shows(self, page: object) -> bool:
         return self.frame.pages.currentWidget() is page
-
-    def _show(self, page, entry: str | None) -> None:
-        self.frame.show_page(page, entry)
-
-    def _name(
-        self,
-        back: tuple[str, Action] | None = None,
-        other: tuple[str, Action] | None = None,
-        next: tuple[str, Action] | None = None,
-    ) -> None:
-        self._buttons = _Buttons(*(named[1] if named else None for named in (back, other, next)))
-        self.frame.name_buttons(*(named[0] if named else "" for named in (back, other, next)))
-
-    @staticmethod
-    def _press(action: Action | None) -> None:
-        if action is not None:
-            action()
 
 
 def _say_doing(options: tuple[str, ...]) -> None:

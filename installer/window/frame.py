@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
@@ -17,7 +19,10 @@ from qtpy.QtWidgets import (
 )
 
 from installer.window import look
-from installer.window.widgets import give_part, label
+from installer.window.widgets import bare, give_part, label
+
+#: A button's words, and what it does.
+Offer = tuple[str, Callable[[], object]] | None
 
 
 class Page(QWidget):
@@ -85,13 +90,9 @@ class Frame(QDialog):
         self.setWindowFlags(Qt.WindowType.Window)
         self.setMinimumSize(680, 480)
         self.resize(880, 640)
-        across = QHBoxLayout(self)
-        across.setContentsMargins(0, 0, 0, 0)
-        across.setSpacing(0)
+        across = bare(QHBoxLayout(self))
         across.addWidget(self._side(entries))
-        column = QVBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        column = bare(QVBoxLayout())
         across.addLayout(column, 1)
         self.pages = QStackedWidget()
         column.addWidget(self.pages, 1)
@@ -113,17 +114,18 @@ class Frame(QDialog):
         for name, shown in self.entries.items():
             give_part(shown, "entry-now" if name == entry else "entry")
 
-    def name_buttons(self, back: str = "", other: str = "", next: str = "") -> None:
-        """Give the buttons their words; a button without is not there."""
+    def offer(self, back: Offer = None, other: Offer = None, next: Offer = None) -> None:
+        """Give the buttons their words and what they do; a button without is not there."""
         held = self.focusWidget()
-        for button, text in ((self.back, back), (self.other, other), (self.next, next)):
+        for button, offer in ((self.back, back), (self.other, other), (self.next, next)):
+            text, self._does[button] = offer or ("", lambda: None)
             button.setText(text)
             button.setVisible(bool(text))
             button.setEnabled(True)
         main = self.next if next else self.other if other else self.back
         main.setDefault(True)
         # Not at every change on a page: whoever goes through it by keyboard would be thrown out each time.
-        if self._new_page or held in (None, self.back, self.other, self.next):
+        if self._new_page or held in (None, *self._does):
             main.setFocus(Qt.FocusReason.OtherFocusReason)
         self._new_page = False
 
@@ -170,6 +172,9 @@ class Frame(QDialog):
         row.setContentsMargins(look.MARGIN, 14, look.MARGIN, 14)
         row.setSpacing(look.GAP)
         self.back, self.other, self.next = QPushButton(), QPushButton(), QPushButton()
+        self._does: dict[QPushButton, Callable[[], object]] = {}
+        for button in (self.back, self.other, self.next):
+            button.clicked.connect(lambda *_, button=button: self._does[button]())
         row.addWidget(self.back)
         row.addStretch(1)
         row.addWidget(self.other)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QObject, Qt, Signal
 
-from installer.events import Event, Finished, Stop, Unasked
+from installer.events import Event, Finished
+from installer.steps import FrontEnd, Stop
 
 
-class Session(QObject, Unasked):
+class Session(QObject, FrontEnd):
     """Does some work, and tells what it tells on the window's thread. What there is to ask, the window has asked.
 
     Args:
@@ -55,7 +56,7 @@ class Session(QObject, Unasked):
         try:
             self._do(self, self._stop)
         except BaseException as error:
-            # A fault of the installer's own; the journal lets the next run mend what it left.
+            # A fault of the installer's own; what is written down lets the next run mend what it left.
             for line in traceback.format_exc().splitlines():
                 self.log.append(line)
             message = (

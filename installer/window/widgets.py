@@ -6,12 +6,15 @@ import os
 import sys
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from installer.window import look
+
+AnyLayout = TypeVar("AnyLayout", bound=QBoxLayout)
 
 #: The height of a sign in pixels, and how it turns.
 SIGN = 20
@@ -19,9 +22,9 @@ _TURN_MS = 40
 _TURN_DEGREES = 14
 
 
-def label(text: str, part: str = "", parent: QWidget | None = None) -> QLabel:
+def label(text: str, part: str = "") -> QLabel:
     """A label that wraps, whose text can be marked and copied; `part` names its look."""
-    made = QLabel(text, parent)
+    made = QLabel(text)
     # Never rich text: names of folders and words of other programs are shown as they are.
     made.setTextFormat(Qt.TextFormat.PlainText)
     made.setWordWrap(True)
@@ -30,6 +33,22 @@ def label(text: str, part: str = "", parent: QWidget | None = None) -> QLabel:
     if part:
         made.setProperty("part", part)
     return made
+
+
+def bare(column: AnyLayout, spacing: int = 0) -> AnyLayout:
+    """A layout without margins."""
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    return column
+
+
+def clear(column: QLayout) -> None:
+    """Take all widgets out of a layout, and spaces between them."""
+    while (item := column.takeAt(0)) is not None:
+        widget = item.widget()
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()
 
 
 def beside_icon(made: QLabel) -> QLabel:
@@ -47,20 +66,9 @@ def give_part(widget: QWidget, part: str) -> None:
     widget.style().polish(widget)
 
 
-def place(path: str) -> str:
-    """A path as people read it: the home folder is ~, where that is known."""
-    home = str(Path.home())
-    known = sys.platform != "win32" and path.startswith(home + os.sep)
-    return "~" + path[len(home) :] if known else path
-
-
-def size(count: int) -> str:
-    """`count` bytes as people read them: 3.2 GB, 375 MB."""
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= scale:
-            number = count / scale
-            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
-    return f"{count} bytes"
+def place(text: str) -> str:
+    """A text with the paths in it as people read them: the home folder is ~, where that is known."""
+    return text if sys.platform == "win32" else text.replace(str(Path.home()) + os.sep, "~" + os.sep)
 
 
 class State(Enum):
@@ -77,14 +85,13 @@ class State(Enum):
 class StateIcon(QWidget):
     """Shows one `State`."""
 
-    def __init__(self, state: State = State.WAITING, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, state: State) -> None:
+        super().__init__()
         self.setFixedSize(QSize(SIGN, SIGN))
         self._angle = 0
         self._turning = QTimer(self)
         self._turning.setInterval(_TURN_MS)
         self._turning.timeout.connect(self._turn)
-        self.state = state
         self.show_state(state)
 
     def show_state(self, state: State) -> None:
@@ -116,24 +123,19 @@ class StateIcon(QWidget):
             painter.setPen(_pen(tint.accent))
             painter.drawArc(ring, -self._angle * 16, 100 * 16)
         else:
-            ground = {State.DONE: tint.good, State.NOTE: tint.warning, State.FAILED: tint.bad}[self.state]
+            ground, lines = {
+                State.DONE: (tint.good, [[(6, 10.5), (8.8, 13.2), (14, 7.2)]]),
+                State.NOTE: (tint.warning, [[(10, 5.5), (10, 10.8)], [(10, 14.2), (10, 14.2)]]),
+                State.FAILED: (tint.bad, [[(7, 7), (13, 13)], [(13, 7), (7, 13)]]),
+            }[self.state]
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(ground)
             painter.drawEllipse(ring.adjusted(-1, -1, 1, 1))
             painter.setPen(_pen(QColor("#10151d" if look.is_dark(self.palette()) else "#ffffff")))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            self._draw_sign(painter)
+            for line in lines:
+                painter.drawPolyline([QPointF(*point) for point in line])
         painter.end()
-
-    def _draw_sign(self, painter: QPainter) -> None:
-        if self.state is State.DONE:
-            painter.drawPolyline([QPointF(6, 10.5), QPointF(8.8, 13.2), QPointF(14, 7.2)])
-        elif self.state is State.FAILED:
-            painter.drawLine(QPointF(7, 7), QPointF(13, 13))
-            painter.drawLine(QPointF(13, 7), QPointF(7, 13))
-        else:
-            painter.drawLine(QPointF(10, 5.5), QPointF(10, 10.8))
-            painter.drawPoint(QPointF(10, 14.2))
 
     def _turn(self) -> None:
         self._angle = (self._angle + _TURN_DEGREES) % 360
@@ -147,79 +149,68 @@ def _pen(color: QColor) -> QPen:
 class Box(QFrame):
     """A frame with a column of things in it."""
 
-    def __init__(self, part: str = "box", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, part: str = "box") -> None:
+        super().__init__()
         self.setProperty("part", part)
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(16, 12, 16, 12)
         self.column.setSpacing(look.GAP)
 
 
-class Finding(QWidget):
+class Signed(QWidget):
+    """A sign, and texts beside it."""
+
+    def __init__(self, state: State, *texts: QLabel, spacing: int = 2) -> None:
+        super().__init__()
+        self.row = bare(QHBoxLayout(self), 10)
+        self.icon = StateIcon(state)
+        self.row.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
+        column = bare(QVBoxLayout(), spacing)
+        for text in texts:
+            column.addWidget(text)
+        self.row.addLayout(column, 1)
+        beside_icon(texts[0])
+
+
+class Finding(Signed):
     """A sign, a name, and what was found."""
 
-    def __init__(self, state: State, name: str, text: str, more: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(10)
-        self.icon = StateIcon(state)
-        row.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
+    def __init__(self, state: State, name: str, text: str, more: str = "") -> None:
+        super().__init__(state, label(text), *([label(more, "muted")] if more else []))
         heading = beside_icon(label(name, "heading"))
         heading.setFixedWidth(120)
-        row.addWidget(heading, 0, Qt.AlignmentFlag.AlignTop)
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        texts.addWidget(beside_icon(label(text)))
-        if more:
-            texts.addWidget(label(more, "muted"))
-        row.addLayout(texts, 1)
+        self.row.insertWidget(1, heading, 0, Qt.AlignmentFlag.AlignTop)
         self.setAccessibleName(f"{name}: {text} ({state.value})")
 
 
 class Notice(Box):
     """What is amiss in one sentence, and what to do about it."""
 
-    def __init__(self, state: State, sentence: str, remedy: str = "", parent: QWidget | None = None) -> None:
-        super().__init__("bad" if state is State.FAILED else "warning", parent)
-        row = QHBoxLayout()
-        row.setSpacing(10)
-        row.addWidget(StateIcon(state), 0, Qt.AlignmentFlag.AlignTop)
-        texts = QVBoxLayout()
-        texts.setSpacing(4)
-        texts.addWidget(beside_icon(label(sentence, "heading")))
-        if remedy:
-            texts.addWidget(label(remedy))
-        row.addLayout(texts, 1)
-        self.column.addLayout(row)
+    def __init__(self, state: State, sentence: str, remedy: str = "") -> None:
+        super().__init__("bad" if state is State.FAILED else "warning")
+        texts = [label(sentence, "heading"), *([label(remedy)] if remedy else [])]
+        self.column.addWidget(Signed(state, *texts, spacing=4))
         self.setAccessibleName(f"{sentence} {remedy}".strip())
 
 
 class StepList(Box):
     """Steps by name, in the order in which they were named first."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("box", parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._rows: dict[str, _Row] = {}
 
     def clear(self) -> None:
         """Forget all steps."""
-        for row in self._rows.values():
-            self.column.removeWidget(row)
-            row.hide()
-            row.deleteLater()
+        clear(self.column)
         self._rows.clear()
 
     def show_step(self, name: str, title: str, state: State, detail: str = "") -> None:
         """Show how it stands with the step `name`; a new name is a new row at the end."""
         if name not in self._rows:
-            self._rows[name] = _Row(self)
+            self._rows[name] = _Row()
             self.column.addWidget(self._rows[name])
         self._rows[name].show_step(title, state, detail)
-
-    def states(self) -> dict[str, State]:
-        """How it stands with each step."""
-        return {name: row.icon.state for name, row in self._rows.items()}
 
     def end_running(self, state: State) -> None:
         """Give every step that is running the sign `state`."""
@@ -228,21 +219,10 @@ class StepList(Box):
                 row.icon.show_state(state)
 
 
-class _Row(QWidget):
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        across = QHBoxLayout(self)
-        across.setContentsMargins(0, 0, 0, 0)
-        across.setSpacing(10)
-        self.icon = StateIcon()
-        across.addWidget(self.icon, 0, Qt.AlignmentFlag.AlignTop)
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        self._title: QLabel = beside_icon(label(""))
-        self._detail: QLabel = label("", "muted")
-        texts.addWidget(self._title)
-        texts.addWidget(self._detail)
-        across.addLayout(texts, 1)
+class _Row(Signed):
+    def __init__(self) -> None:
+        self._title, self._detail = label(""), label("", "muted")
+        super().__init__(State.WAITING, self._title, self._detail)
 
     def show_step(self, title: str, state: State, detail: str) -> None:
         self.icon.show_state(state)
@@ -256,11 +236,9 @@ class _Row(QWidget):
 class MenuPath(QWidget):
     """For example Filters ▸ SAMA Select…, and what that entry does."""
 
-    def __init__(self, entries: list[str], does: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
+    def __init__(self, entries: list[str], does: str) -> None:
+        super().__init__()
+        row = bare(QHBoxLayout(self), 8)
         for number, entry in enumerate(entries):
             if number:
                 row.addWidget(QLabel("▸"))

@@ -12,6 +12,6 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent)
     sys.dont_write_bytecode = True
 
-    from installer.command import main
+    from installer.cli import main
 
     sys.exit(main())

@@ -12,14 +12,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from installer import command, installation, removal
-from installer.events import Event, Planned, RemovalPlanned, Stop
+from installer import cli
+from installer.events import Event, Planned, RemovalPlanned
+from installer.steps import FrontEnd, Stop
 
 #: What Python tells its audit hooks before it changes something on the disk, or starts a program that may.
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.symlink", "subprocess.Popen"}
 
 
-class Killer:
+class Killer(FrontEnd):
     def __init__(self, kind: str, number: int) -> None:
         self.counts = {"event": 0, "change": 0}
         self.at = (kind, number)
@@ -42,23 +43,11 @@ class Killer:
         # Looking at the computer, before the plan, starts programs too, but changes nothing.
         self.armed = self.armed or isinstance(event, (Planned, RemovalPlanned))
 
-    def agrees(self, plan: Planned) -> bool:
-        return True
-
-    def wants_models(self, plan: Planned) -> tuple[str, ...]:
-        return ()
-
-    def gives_up(self, plan: RemovalPlanned) -> bool:
-        return False
-
 
 if __name__ == "__main__":
     kind, number = sys.argv[1].split()
     killer = Killer(kind, int(number))
     sys.addaudithook(killer.audit)
-    if sys.argv[2:] == ["--uninstall"]:
-        status = removal.uninstall(removal.RemovalWishes(), killer)
-    else:
-        status = installation.run(command.wishes_of(sys.argv[2:]), killer, Stop())
+    status = cli.carry_out(cli.parsed(sys.argv[2:]), killer, Stop())
     print(*killer.counts.values())
     sys.exit(status)

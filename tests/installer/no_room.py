@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from installer import command, environment
+from installer import cli, environment
 
 if __name__ == "__main__":
     environment.free_bytes = lambda path: 4 << 30
-    sys.exit(command.main(["--yes", *sys.argv[1:]]))
+    sys.exit(cli.main(["--yes", *sys.argv[1:]]))

@@ -19,8 +19,9 @@ from throwaway_machine import ROOT
 
 sys.path.append(str(ROOT))
 from installer import package
-from installer.downloads import Download, Downloader, Refused
-from installer.events import InstallError, Stop, Stopped
+from installer.downloads import Download, Refused, fetch_all
+from installer.events import InstallError
+from installer.steps import Stop, Stopped
 
 NO_ROOM = Path(__file__).with_name("no_room.py")
 CONTENT = bytes(range(256)) * 4096
@@ -49,7 +50,7 @@ def kept(tmp_path: Path) -> Path:
 
 def fetch(kept: Path, *downloads: Download, stop: Stop | None = None) -> tuple[list[Path], list[tuple]]:
     told: list[tuple] = []
-    files = Downloader(kept, None, stop or Stop()).fetch_all(downloads, lambda *progress: told.append(progress))
+    files = fetch_all(downloads, kept, None, stop or Stop(), lambda *progress: told.append(progress))
     return files, told
 
 
@@ -248,7 +249,7 @@ def test_usual_build_that_the_disk_has_no_room_for_is_not_begun(machine, index, 
         command, env={**machine.variables, **network}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     assert done.returncode == 1, done.stdout
-    assert "for PyTorch's usual build 9.5 GiB of disk space must be free, of which there are 4.0" in done.stderr
+    assert "for PyTorch's usual build 10.2 GB of disk space must be free, of which there are 4.3 GB" in done.stderr
     assert index.sent == []
     assert machine.contents() == before
 

@@ -53,7 +53,7 @@ def test_profile_without_its_program_is_served_too(machine, plan):
 def test_flatpak_keeps_its_profile_in_the_usual_place(machine, plan):
     machine.add_program("flatpak", "org.gnome.Maps\t46.1\norg.gimp.GIMP\t3.0.6")
     text = plan()
-    assert "GIMP 3.0.6 (flatpak)" in text
+    assert "GIMP 3.0.6: Flatpak, " in text
     assert "not tested with Flatpak" in text
     assert places(text) == [str(machine.config / "3.0" / "plug-ins" / "sama_select")]
 

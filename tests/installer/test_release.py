@@ -101,7 +101,7 @@ def test_tested_versions_are_those_of_the_checkout_and_their_absence_is_told(mac
 
 
 def test_what_the_trial_and_the_page_on_installing_need_is_there(unpacked):
-    code = "from installer import sample; print(sample.photo().width)"
+    code = "from installer import trial; from PIL import Image; print(Image.open(trial.PHOTO).width)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=unpacked) == b"451\n"
     page = (unpacked / "docs" / "install.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:]+)[^):]*\)", page)

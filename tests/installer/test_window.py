@@ -137,7 +137,7 @@ def test_failure_is_told_and_can_be_tried_again(window, at_machine, source):
     to_models(hand).press("Install")
     hand.wait_for(hand.controller.failure)
     assert "SAMA could not be installed" in hand.words()
-    assert "this build fails on purpose" in hand.controller.failure.details.text()
+    assert "this build fails on purpose" in hand.controller.failure.details.log.toPlainText()
     hand.picture("7-failed")
     assert without_downloads(at_machine) == before
     hand.press("Copy report")
@@ -211,7 +211,7 @@ def test_installation_there_is_can_be_removed(window, at_machine, bare_engine):
     hand.picture("8-installed-already")
     choose(hand, "REMOVE")
     hand.press("Remove…")
-    assert "(2.0 MB)" in hand.words()
+    assert "(2 MB)" in hand.words()
     hand.controller.removal.models.setChecked(True)
     hand.picture("8-remove")
     hand.press("Remove")
@@ -291,10 +291,10 @@ def test_installation_goes_on_when_the_window_dies(qt, at_machine, source, tmp_p
     driver.write_text(BEGINS_TO_INSTALL.format(paths=paths, folder=str(at_machine.folder)))
     launcher.write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-        "from installer import command, window_launch\n"
+        "from installer import cli, window_launch\n"
         "window_launch._environment = lambda home: sys.executable\n"
         f"window_launch.command = lambda python, options: [python, {str(driver)!r}, *options]\n"
-        "sys.exit(command.main(sys.argv[1:]))\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     command = [sys.executable, str(launcher), "--package", str(source(WAITS)), *QUICK, "--no-self-check"]
     process = subprocess.Popen(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from throwaway_machine import Machine
@@ -20,7 +21,10 @@ def window_made(machine: Machine) -> None:
     folder = machine.sama_home / "window"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "qt.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    qt = find_spec("qtpy")
+    assert qt is not None
+    assert qt.origin is not None
+    (packages / "qt.pth").write_text(f"{Path(qt.origin).parents[1]}\n")
 
 
 def test_window_opens_and_takes_its_environment_along_when_nothing_was_installed(machine, window_made, qt_variables):

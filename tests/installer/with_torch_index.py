@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from installer import command, torch_builds
+from installer import cli, torch_builds
 
 if __name__ == "__main__":
     torch_builds._index = lambda *wish: sys.argv[1]
-    sys.exit(command.main(["--yes", *sys.argv[2:]]))
+    sys.exit(cli.main(["--yes", *sys.argv[2:]]))

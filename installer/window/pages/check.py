@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from installer.events import Finding as Found
 from installer.window import look
 from installer.window.frame import Page
-from installer.window.pages.welcome import split_remedy
-from installer.window.widgets import Box, Finding, State, StepList, label
+from installer.window.widgets import Box, Finding, State, StepList, clear, label
+from installer.wording import split_remedy
 
 _STATES = {True: State.DONE, False: State.FAILED, None: State.NOTE}
 #: A small picture is shown larger than it is, but not so large that it is all blur.
@@ -34,7 +34,6 @@ class CheckPage(Page):
     def __init__(self) -> None:
         super().__init__("Trying it out", "")
         self._found = Box()
-        self._rows: list[QWidget] = []
         self.body.addWidget(self._found)
         self._running = StepList()
         self.body.addWidget(self._running)
@@ -51,10 +50,8 @@ class CheckPage(Page):
     def begin(self) -> None:
         """Start anew."""
         self.say("Trying it out", "The engine is started and asked for a real selection, then each GIMP for its menu.")
-        for row in self._rows:
-            row.hide()
-            row.deleteLater()
-        self._rows, self.findings = [], []
+        clear(self._found.column)
+        self.findings = []
         self._found.hide()
         self.picture.hide()
         self._caption.hide()
@@ -66,9 +63,7 @@ class CheckPage(Page):
         self.findings.append(finding)
         self._found.show()
         text, remedy = (finding.text, "") if finding.ok else split_remedy(finding.text)
-        row = Finding(_STATES[finding.ok], finding.subject, text, remedy)
-        self._rows.append(row)
-        self._found.column.addWidget(row)
+        self._found.column.addWidget(Finding(_STATES[finding.ok], finding.subject, text, remedy))
         if finding.picture and self.picture.show_file(finding.picture):
             self._caption.show()
 
@@ -84,8 +79,8 @@ class CheckPage(Page):
 class Picture(QWidget):
     """Shows a picture file, with round corners."""
 
-    def __init__(self, description: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, description: str) -> None:
+        super().__init__()
         self._pixels = QPixmap()
         self.setAccessibleName(description)
         self.setMinimumHeight(160)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from qtpy.QtCore import QProcess, QProcessEnvironment
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 
 from installer.child_processes import clean_environment
 from installer.events import GimpSeen
 from installer.window.frame import Page
 from installer.window.pages.progress import Details
-from installer.window.pages.welcome import split_remedy
-from installer.window.widgets import Box, MenuPath, Notice, State, label, size
+from installer.window.widgets import Box, MenuPath, Notice, State, clear, label
+from installer.wording import split_remedy
 from sama_core.cli.report import Anonymous
+from sama_core.weights.download import size_text
 
 
 class DonePage(Page):
@@ -58,10 +59,8 @@ class FailurePage(Page):
 
     def __init__(self) -> None:
         super().__init__("", "")
-        self._holder = QWidget()
-        self._column = QVBoxLayout(self._holder)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self.body.addWidget(self._holder)
+        self._notice = QVBoxLayout()
+        self.body.addLayout(self._notice)
         self._told = label(
             "“Copy report” copies what happened, without your name or folders, for a bug report.", "muted"
         )
@@ -69,21 +68,14 @@ class FailurePage(Page):
         self.details = Details()
         self.body.addWidget(self.details, 1)
         self.body.addStretch(0)
-        self.message = ""
 
     def show_failure(self, title: str, lead: str, message: str, log: str, stopped: bool) -> None:
         """Show `message`, a sentence and its remedy, and the log behind “Details”."""
         self.say(title, lead)
-        self.message = message
-        for index in reversed(range(self._column.count())):
-            item = self._column.takeAt(index)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        self._column.addWidget(Notice(State.NOTE if stopped else State.FAILED, *split_remedy(message)))
+        clear(self._notice)
+        self._notice.addWidget(Notice(State.NOTE if stopped else State.FAILED, *split_remedy(message)))
         self._told.setVisible(not stopped)
-        self.details.clear()
+        self.details.log.clear()
         self.details.add(log)
 
 
@@ -104,7 +96,7 @@ class RemovalPage(Page):
         self.models.setVisible(count > 0)
         self.models.setChecked(False)
         files = "the model" if count == 1 else f"the {count} models"
-        self.models.setText(f"&Delete {files} that were downloaded as well ({size(total)})")
+        self.models.setText(f"&Delete {files} that were downloaded as well ({size_text(total)})")
 
 
 def gimp_command(gimps: Iterable[GimpSeen]) -> list[str]:
@@ -126,14 +118,7 @@ def gimp_command(gimps: Iterable[GimpSeen]) -> list[str]:
 
 def start_detached(command: list[str]) -> None:
     """Start it, on its own."""
-    process = QProcess()
-    environment = QProcessEnvironment()
-    for name, value in clean_environment().items():
-        environment.insert(name, value)
-    process.setProcessEnvironment(environment)
-    process.setProgram(command[0])
-    process.setArguments(command[1:])
-    process.startDetached()
+    subprocess.Popen(command, env=clean_environment(), cwd=Path.home(), start_new_session=True)
 
 
 def report(version: str, message: str, log: str) -> str:

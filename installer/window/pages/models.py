@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from installer.events import ModelOffer
 from installer.window.frame import Page
-from installer.window.widgets import Box, label, place, size
+from installer.window.widgets import Box, clear, label, place
+from sama_core.weights.download import size_text
 
 
 class ModelsPage(Page):
@@ -28,10 +29,7 @@ class ModelsPage(Page):
     def show_offers(self, offers: Sequence[ModelOffer]) -> None:
         """Show what there is; what was chosen before of the same offers stays chosen."""
         before = {name: card.file for name, card in self.cards.items() if card.is_wanted}
-        for card in self.cards.values():
-            self._cards.removeWidget(card)
-            card.hide()
-            card.deleteLater()
+        clear(self._cards)
         self.cards = {}
         for offer in offers:
             card = ModelCard(offer)
@@ -53,7 +51,7 @@ class ModelsPage(Page):
 
     def _reckon(self) -> None:
         sizes = [card.offer.missing for card in self.cards.values() if card.is_wanted and not card.file]
-        self._sum.setText(f"To be downloaded as well: {size(sum(sizes))}" if sizes else "No further download.")
+        self._sum.setText(f"To be downloaded as well: {size_text(sum(sizes))}" if sizes else "No further download.")
         self.changed.emit()
 
 
@@ -67,8 +65,8 @@ class ModelCard(Box):
 
     changed = Signal()
 
-    def __init__(self, offer: ModelOffer, parent: QWidget | None = None) -> None:
-        super().__init__("box", parent)
+    def __init__(self, offer: ModelOffer) -> None:
+        super().__init__()
         self.offer = offer
         self.file = ""
         top = QHBoxLayout()
@@ -83,14 +81,14 @@ class ModelCard(Box):
         self.choice.setAccessibleDescription(about)
         self.choice.toggled.connect(self._toggled)
         top.addWidget(self.choice, 1)
-        self._fact = QLabel(_fact(offer))
+        self._fact = QLabel()
         self._fact.setProperty("part", "muted" if offer.missing else "good")
         top.addWidget(self._fact, 0, Qt.AlignmentFlag.AlignRight)
         self.column.setSpacing(4)
         self.column.addLayout(top)
         self.column.addWidget(label(about))
         bottom = QHBoxLayout()
-        self._source: QLabel = label(f"Licence: {offer.licence}", "muted")
+        self._source: QLabel = label("", "muted")
         bottom.addWidget(self._source, 1)
         self.pick = QPushButton("I have the file already…")
         self.pick.setAccessibleName(f"I have the file of {offer.title} already")
@@ -98,6 +96,7 @@ class ModelCard(Box):
         self.pick.setVisible(bool(offer.missing))
         bottom.addWidget(self.pick)
         self.column.addLayout(bottom)
+        self._say_source()
 
     @property
     def is_wanted(self) -> bool:
@@ -122,15 +121,14 @@ class ModelCard(Box):
         self._say_source()
 
     def _say_source(self) -> None:
-        taken = f"Taken from {place(self.file)}" if self.file else f"Licence: {self.offer.licence}"
-        self._source.setText(taken)
-        self._fact.setText("no download" if self.file else _fact(self.offer))
+        offer = self.offer
+        self._source.setText(f"Taken from {place(self.file)}" if self.file else f"Licence: {offer.licence}")
+        if self.file:
+            self._fact.setText("no download")
+        elif not offer.missing:
+            self._fact.setText("is there already")
+        elif offer.missing < offer.size:
+            self._fact.setText(f"{size_text(offer.missing)} of {size_text(offer.size)} still to download")
+        else:
+            self._fact.setText(f"{size_text(offer.size)} download")
         self.changed.emit()
-
-
-def _fact(offer: ModelOffer) -> str:
-    if not offer.missing:
-        return "is there already"
-    if offer.missing < offer.size:
-        return f"{size(offer.missing)} of {size(offer.size)} still to download"
-    return f"{size(offer.size)} download"

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QLabel, QPlainTextEdit, QProgressBar, QSizePolicy, QT
 
 from installer.events import STEPS, Event, Log, Note, Progress, StepDone, StepFailed, StepStarted, TakingBack
 from installer.window.frame import Page
-from installer.window.widgets import State, StepList, label, size
+from installer.window.widgets import State, StepList, bare, label
+from sama_core.weights.download import size_text
 
 #: The bar counts in thousandths: Qt's bars count in 32 bits, and downloads have more bytes than that.
 _FULL = 1000
@@ -47,23 +48,21 @@ class ProgressPage(Page):
         self.say(title, lead)
         self.steps.clear()
         self.steps.setVisible(bool(steps))
-        self.details.clear()
+        self.details.log.clear()
         self.bar.show()
         self.taken_back = False
         for name in steps:
             self.steps.show_step(name, STEPS[name], State.WAITING)
-        self._bar_for(None)
-        self._say_doing("")
+        self._show_work(None)
 
     def show_event(self, event: Event) -> None:
         """Show one of the installer's events; what this page does not show is passed over."""
         if isinstance(event, StepStarted):
             self._start(event.step, event.title)
         elif isinstance(event, Progress):
-            self._bar_for(event.done / event.total if event.total else None)
-            self._say_doing(self._how_far(event))
+            self._show_work(event.done / event.total if event.total else None, self._how_far(event))
         elif isinstance(event, StepDone):
-            self._end(event.step, State.DONE, event.text)
+            self._end(event.step, State.DONE)
         elif isinstance(event, StepFailed):
             self._end(event.step, State.FAILED, event.message)
         elif isinstance(event, (Log, Note)):
@@ -71,14 +70,13 @@ class ProgressPage(Page):
         elif isinstance(event, TakingBack):
             self.taken_back = True
             self.say("Taking it back", "What was made so far is being taken away again. This takes a moment.")
-            self._bar_for(None)
-            self._say_doing("")
+            self._show_work(None)
 
     def end(self, title: str, lead: str) -> None:
         """Say that all is done."""
         self.say(title, lead)
+        self._doing.hide()
         self.bar.hide()
-        self._say_doing("")
 
     def stopping(self) -> None:
         """Say that the wish to stop was heard."""
@@ -88,43 +86,38 @@ class ProgressPage(Page):
         self.steps.show_step(step, title or STEPS[step], State.RUNNING)
         self.details.add(f"— {title}")
         self._pace = Pace()
-        self._bar_for(None)
-        self._say_doing("")
+        self._show_work(None)
 
-    def _end(self, step: str, state: State, text: str) -> None:
+    def _end(self, step: str, state: State, text: str = "") -> None:
         self.steps.show_step(step, STEPS.get(step, step), state, text)
         if text:
             self.details.add(text)
-        self._bar_for(1.0)
-        self._say_doing("")
+        self._show_work(1.0)
 
-    def _say_doing(self, text: str) -> None:
+    def _show_work(self, part: float | None, text: str = "") -> None:
         self._doing.setText(text)
         self._doing.setVisible(bool(text))
+        self.bar.setRange(0, 0 if part is None else _FULL)
+        if part is not None:
+            self.bar.setValue(round(min(part, 1.0) * _FULL))
 
     def _how_far(self, event: Progress) -> str:
         parts = [event.text] if event.text else []
         if event.total:
-            parts.append(f"{size(event.done)} of {size(event.total)}")
+            parts.append(f"{size_text(event.done)} of {size_text(event.total)}")
             left = self._pace.left(event.done, event.total)
             parts += [left] if left else []
         elif event.done:
-            parts.append(size(event.done))
+            parts.append(size_text(event.done))
         return "  ·  ".join(parts)
-
-    def _bar_for(self, part: float | None) -> None:
-        self.bar.setRange(0, 0 if part is None else _FULL)
-        if part is not None:
-            self.bar.setValue(round(min(part, 1.0) * _FULL))
 
 
 class Details(QWidget):
     """A button that opens and closes the log under it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
+    def __init__(self) -> None:
+        super().__init__()
+        column = bare(QVBoxLayout(self))
         self.button = QToolButton()
         self.button.setText("&Details")
         self.button.setCheckable(True)
@@ -147,14 +140,6 @@ class Details(QWidget):
         """Put a line under the others."""
         self.log.appendPlainText(line)
 
-    def text(self) -> str:
-        """All lines."""
-        return self.log.toPlainText()
-
-    def clear(self) -> None:
-        """Forget all lines."""
-        self.log.clear()
-
     def _open(self, opened: bool) -> None:
         self.log.setVisible(opened)
         # Closed it takes no more room than its button.
@@ -169,9 +154,9 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
-    def left(self, done: int, total: int | None, now: float | None = None) -> str:
+    def left(self, done: int, total: int) -> str:
         """Take note of `done` bytes; return what to say of the time left, "" as long as nothing can be said."""
-        now = time.monotonic() if now is None else now
+        now = time.monotonic()
         if self._seen and done < self._seen[-1][1]:
             # Another file, or another step.
             self._seen.clear()
@@ -179,7 +164,7 @@ class Pace:
         while now - self._seen[0][0] > _LOOKED_BACK:
             self._seen.popleft()
         seconds, moved = now - self._seen[0][0], done - self._seen[0][1]
-        if total is None or moved <= 0 or seconds < _LEAST_SEEN:
+        if moved <= 0 or seconds < _LEAST_SEEN:
             return ""
         return _in_words((total - done) * seconds / moved)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import webbrowser
 from pathlib import Path
 
 from installer import package, self_check, window_launch
-from installer.events import Finished, FrontEnd, InstallError, Stop, sentence
-from installer.installation import Wishes, check_home, home_folder, run
-from installer.json_front_end import JsonFrontEnd
-from installer.removal import RemovalWishes, uninstall
+from installer.apply import install
+from installer.events import Finished, InstallError, sentence
+from installer.json_lines import JsonFrontEnd
+from installer.plan import Wishes, check_home, home_folder
+from installer.removal import uninstall
 from installer.repair import repair
-from installer.text_front_end import TextFrontEnd
+from installer.steps import FrontEnd, Stop, Stopped
+from installer.text import TextFrontEnd, says_yes
 from installer.torch_builds import GIB, NAMES
 from installer.window_launch import NoWindow
 
@@ -28,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Being asked to end is no reason to leave half an installation: unwind as for Ctrl+C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     stop = Stop()
-    front = JsonFrontEnd(stop, asks=_asks(options)) if options.json else TextFrontEnd()
+    asks = not (options.yes or options.dry_run or (options.uninstall and options.weights is not None))
+    front = JsonFrontEnd(stop, asks) if options.json else TextFrontEnd()
     in_text = options.text or options.json or options.yes or options.dry_run or options.repair or options.uninstall
     if not in_text:
         try:
@@ -40,31 +44,39 @@ def main(arguments: list[str] | None = None) -> int:
             return 130 if isinstance(error, KeyboardInterrupt) else 1
     status = carry_out(options, front, stop)
     if options.self_check and not (options.json or options.yes or options.dry_run or options.uninstall):
-        self_check.offer_to_show(self_check.result_picture())
+        picture = self_check.result_picture()
+        at_terminal = sys.stdin is not None and sys.stdin.isatty()
+        if at_terminal and picture.is_file() and says_yes(f"\nShow {picture.name} now? [y/N] ", unsaid=False):
+            webbrowser.open(picture.as_uri())
     return status
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """The options in a command line; wrong usage exits."""
-    return _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    if options.weights is None and options.yes:
+        # Downloaded again they are gigabytes, and those of one's own training are lost for good.
+        options.weights = False
+    return options
 
 
 def carry_out(options: argparse.Namespace, front: FrontEnd, stop: Stop) -> int:
-    """Do what the options say, tell it all to `front`, and return the exit status; what goes wrong is told, too."""
+    """Do what the options say, tell it all to `front`, and return the exit status.
+
+    Nothing that goes wrong is raised: it is told. After a failure to install nothing was changed, or all of it was
+    taken back.
+    """
     try:
         if options.uninstall:
-            return uninstall(RemovalWishes(_remove_weights(options), options.dry_run, options.keep_window), front)
-        return (repair if options.repair else run)(_wishes(options), front, stop)
-    except (InstallError, OSError, KeyboardInterrupt) as error:
-        # What comes before there is anything to take back.
-        end = Finished(130 if isinstance(error, KeyboardInterrupt) else 1, False, sentence(error))
-        front.tell(end)
-        return end.status
-
-
-def _asks(options: argparse.Namespace) -> bool:
-    """Whether a question may come up."""
-    return not (options.yes or options.dry_run or (options.uninstall and options.weights is not None))
+            end = uninstall(front, options.weights, options.dry_run, options.keep_window)
+        else:
+            end = (repair if options.repair else install)(_wishes(options), front, stop)
+    except (Stopped, KeyboardInterrupt) as error:
+        end = Finished(130, False, sentence(error))
+    except (InstallError, OSError) as error:
+        end = Finished(1, False, sentence(error))
+    front.tell(end)
+    return end.status
 
 
 def _in_a_window(options: list[str]) -> int:
@@ -83,27 +95,11 @@ def _in_a_window(options: list[str]) -> int:
     return main([*under_way, "--text"])
 
 
-def _remove_weights(options: argparse.Namespace) -> bool | None:
-    if options.weights is None and options.yes:
-        # Downloaded again they are gigabytes, and those of one's own training are lost for good.
-        return False
-    return options.weights
-
-
-def wishes_of(arguments: list[str]) -> Wishes:
-    """What a command line asks for.
-
-    Raises:
-        InstallError: it names what is not there.
-    """
-    return _wishes(parsed(arguments))
-
-
 def _wishes(options: argparse.Namespace) -> Wishes:
     return Wishes(
-        forced_profiles=[_profile(folder.expanduser().absolute()) for folder in options.gimp_profile],
+        forced_profiles=list(map(_profile, options.gimp_profile)),
         python=options.python,
-        package=(options.package or package.shipped()).expanduser().absolute(),
+        package=options.package or package.shipped(),
         needed_bytes=None if options.need_free is None else int(options.need_free * GIB),
         ask=not options.yes,
         dry_run=options.dry_run,
@@ -132,7 +128,7 @@ def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:
     if not options.offline:
         return ()
     if options.wheels:
-        return tuple(folder.expanduser().absolute() for folder in options.wheels)
+        return tuple(options.wheels)
     usual = [folder / "wheels" for folder in (package.ROOT, package.ROOT.parent)]
     found = tuple(folder for folder in usual if folder.is_dir())
     if not found:
@@ -146,6 +142,10 @@ def _wheel_folders(options: argparse.Namespace) -> tuple[Path, ...]:
 def _profile(folder: Path) -> Path:
     # GIMP's preferences show the folder of the plug-ins, so that is what people copy.
     return folder.parent if folder.name == "plug-ins" else folder
+
+
+def _place(name: str) -> Path:
+    return Path(name).expanduser().absolute()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gimp-profile",
         metavar="FOLDER",
-        type=Path,
+        type=_place,
         action="append",
         default=[],
         help="GIMP's settings folder to install into, instead of those found (may be repeated)",
@@ -202,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--package",
         metavar="PATH",
-        type=Path,
+        type=_place,
         help="install the engine from this wheel or folder instead of this checkout",
     )
     parser.add_argument(
@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wheels",
         metavar="FOLDER",
-        type=Path,
+        type=_place,
         action="append",
         default=[],
         help="the folder for --offline (may be repeated)",

@@ -1,26 +1,26 @@
-"""One installation at a time, and where it is: a lock and a journal in SAMA_HOME.
+"""One installation at a time, and where it is: a lock in SAMA_HOME, whose file names the step.
 
-The lock is held by the installer and by every program it starts. The journal is there from the first change to the
-last. What was made is in the manifest; that the engine may be started is in the install record, which is absent while
-the engine is being changed. A run that finds a journal therefore knows that the one before it came to no end, neither
-well nor badly.
+The lock is held by the installer and by every program it starts, and its file is removed at the end. What was made is
+in the manifest; that the engine may be started is in the install record, which is absent while the engine is being
+changed. A run that finds the file of a lock that nobody holds therefore knows that the one before it came to no end,
+neither well nor badly.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from installer import state
-from installer.events import STEPS, InstallError, Stop
-from sama_core.files import FileLock
+from installer.events import STEPS, InstallError
+from installer.steps import Stop
+from sama_core.files import FileLock, is_held
 
 _PATIENCE = 15.0
-_NAME = "installing.lock"
-_SCHEMA = 1
+NAME = "installing.lock"
 _held: set[int] = set()
 
 
@@ -40,7 +40,7 @@ def taken(home: Path, stop: Stop) -> Iterator[None]:
         InstallError: another installation holds it.
         Stopped: somebody asked to stop while it was waited for.
     """
-    lock = FileLock(home / _NAME)
+    lock = FileLock(home / NAME)
     deadline = time.monotonic() + _PATIENCE
     while not lock.acquire():
         stop.check()
@@ -55,28 +55,21 @@ def taken(home: Path, stop: Stop) -> Iterator[None]:
         lock.release(remove=True)
 
 
-def path_in(home: Path) -> Path:
-    """Where the journal is while there is one."""
-    return home / "journal.json"
-
-
-def note(home: Path, step: str) -> None:
-    """Note that `step` begins; `home` must exist.
+def note(step: str) -> None:
+    """Note that `step` begins, in the lock that is held.
 
     Raises:
-        InstallError: it cannot be written.
+        OSError: it cannot be written.
     """
-    state.write_json(path_in(home), {"schema": _SCHEMA, "step": step})
+    for descriptor in _held:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, step.encode())
 
 
 def cut_off_at(home: Path) -> str | None:
     """The title of the step at which an earlier run was cut off, or None when none was."""
-    if not path_in(home).exists():
+    file = home / NAME
+    if not file.is_file() or is_held(file):
         return None
-    step = (state.read_json(path_in(home)) or {}).get("step")
-    return STEPS.get(str(step), "a step that is not known")
-
-
-def close(home: Path) -> None:
-    """The installation has come to an end, of one kind or the other."""
-    path_in(home).unlink(missing_ok=True)
+    return STEPS.get(file.read_text(encoding="utf-8", errors="replace"))

@@ -5,65 +5,50 @@ from __future__ import annotations
 import sys
 from collections import deque
 
-from installer.events import (
-    Event,
-    Finding,
-    Finished,
-    GimpSeen,
-    InstallError,
-    Log,
-    Note,
-    Planned,
-    Progress,
-    RemovalPlanned,
-    StepDone,
-    StepFailed,
-    StepStarted,
-    TakingBack,
-)
+from installer import events
+from installer.events import InstallError, Planned, RemovalPlanned
+from installer.steps import FrontEnd
+from installer.wording import facts
+from sama_core.weights.download import size_text
 
-_GIB = 1024**3
-_MB = 1_000_000
 #: How many lines of a program's own words are shown when its step fails.
 _LAST_WORDS = 25
 
 
-class TextFrontEnd:
+class TextFrontEnd(FrontEnd):
     """Prints what is done; a step's own details only where it takes long or fails."""
 
     def __init__(self) -> None:
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._meter = Meter()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: events.Event) -> None:
         """Print the event."""
-        if isinstance(event, Progress):
+        if isinstance(event, events.Progress):
             self._meter.show(event)
             return
         self._meter.end()
-        if isinstance(event, Log):
+        if isinstance(event, events.Log):
             self._words.append(event.text)
         elif isinstance(event, Planned):
             _show_plan(event)
         elif isinstance(event, RemovalPlanned):
             _show_removal(event)
-        elif isinstance(event, StepStarted) and event.step != "look":
+        elif isinstance(event, events.StepStarted) and event.step != "look":
             self._words.clear()
             _say(f"[{event.number}/{event.count}] {event.title} …")
-        elif isinstance(event, StepDone) and event.text:
-            _say(f"  {event.text}")
-        elif isinstance(event, StepFailed):
+        elif isinstance(event, events.StepFailed):
             for line in self._words:
                 print(f"  | {line}", file=sys.stderr)
-        elif isinstance(event, Note):
+        elif isinstance(event, events.Note):
             _say(f"  {'Warning' if event.warning else 'Note'}: {event.text}")
-        elif isinstance(event, Finding):
+        elif isinstance(event, events.Finding):
             _say(f"  {event.subject}: {'FAILED. ' if event.ok is False else ''}{event.text}")
             if event.picture:
                 _say(f"  What it found, to look at: {event.picture}")
-        elif isinstance(event, TakingBack):
+        elif isinstance(event, events.TakingBack):
             print("This run cannot come to its end. What it has made is being taken away again …", file=sys.stderr)
-        elif isinstance(event, Finished):
+        elif isinstance(event, events.Finished):
             print(f"\n{event.message}", file=sys.stderr if event.status else sys.stdout, flush=True)
 
     def agrees(self, plan: Planned) -> bool:
@@ -72,19 +57,17 @@ class TextFrontEnd:
         Raises:
             InstallError: there is nobody to ask.
         """
-        try:
-            answer = input("\nGo on? [Y/n] ")
-        except EOFError:
-            print()
-            raise InstallError("There is nobody to ask. Give --yes to install without asking.") from None
-        return answer.strip().lower() in ("", "y", "yes")
+        agreed = says_yes("\nGo on? [Y/n] ", unsaid=True)
+        if agreed is None:
+            raise InstallError("There is nobody to ask. Give --yes to install without asking.")
+        return agreed
 
     def wants_models(self, plan: Planned) -> tuple[str, ...]:
         """Show the models that can be had, and ask; none where nobody answers."""
         _say("\nThe model that comes with SAMA is all you need to begin. These larger ones can be downloaded too:")
         known = [offer.name for offer in plan.models]
         for offer in plan.models:
-            _say(f"  {offer.name}: {offer.missing / _MB:.0f} MB, licence {offer.licence}; needs {offer.needs}")
+            _say(f"  {offer.name}: {size_text(offer.missing)}, licence {offer.licence}; needs {offer.needs}")
         while True:
             try:
                 answer = input(f"Which of them, for example {known[0]}? Just Enter for none: ")
@@ -99,13 +82,22 @@ class TextFrontEnd:
     def gives_up(self, plan: RemovalPlanned) -> bool:
         """Ask whether the models go too; they stay where nobody answers."""
         for file in plan.weights:
-            _say(f"  {file.name}, {file.size / _MB:.0f} MB")
-        try:
-            answer = input("Remove them too? Models of your own training cannot be downloaded again. [y/N] ")
-        except EOFError:
-            _say("\nThere is nobody to ask, so they stay. --remove-weights removes them.")
-            return False
-        return answer.strip().lower() in ("y", "yes")
+            _say(f"  {file.name}, {size_text(file.size)}")
+        question = "Remove them too? Models of your own training cannot be downloaded again. [y/N] "
+        agreed = says_yes(question, unsaid=False)
+        if agreed is None:
+            _say("There is nobody to ask, so they stay. --remove-weights removes them.")
+        return bool(agreed)
+
+
+def says_yes(question: str, unsaid: bool) -> bool | None:
+    """Ask in the terminal; return the answer, `unsaid` for a mere Enter, and None where nobody answers."""
+    try:
+        answer = input(question).strip().lower()
+    except EOFError:
+        print()
+        return None
+    return answer in ("y", "yes") or (unsaid and not answer)
 
 
 class Meter:
@@ -114,13 +106,12 @@ class Meter:
     def __init__(self) -> None:
         self._width = 0
 
-    def show(self, event: Progress) -> None:
+    def show(self, event: events.Progress) -> None:
         """Write the line."""
         if not sys.stdout.isatty():
             return
-        of = f" of {event.total / _MB:.0f}" if event.total else ""
-        share = f" ({100 * event.done // event.total} %)" if event.total else ""
-        line = f"  {event.done / _MB:.0f}{of} MB{share}  {event.text}"[:100]
+        of = f" of {size_text(event.total)} ({100 * event.done // event.total} %)" if event.total else ""
+        line = f"  {size_text(event.done)}{of}  {event.text}"[:100]
         print("\r" + line.ljust(self._width), end="", flush=True)
         self._width = len(line)
 
@@ -137,30 +128,10 @@ def _say(text: str) -> None:
 
 def _show_plan(plan: Planned) -> None:
     _say(f"SAMA for GIMP {plan.version}\n")
-    for gimp in plan.gimps:
-        _show_gimp(gimp)
-    folder = f"{plan.home}/engine" if "\\" not in plan.home else f"{plan.home}\\engine"
-    if plan.engine == "use":
-        _say(f"Engine: the one that {plan.python} has is used")
-    elif plan.engine == "make":
-        _say(f"Engine: goes into {folder}, made with {plan.python}")
-    elif plan.engine == "update":
-        _say(f"Engine: the one in {folder} is updated")
-    else:
-        _say(f"Engine: the one in {folder} is up to date")
-    if plan.accelerator:
-        _say(f"  It will compute with {plan.accelerator}.")
-    if plan.kept_bytes:
-        certainty = "measured" if plan.measured else "an estimate, not measured"
-        _say(
-            f"  Download: about {plan.download_bytes / 1e9:.1f} GB. Disk space in the end: about "
-            f"{plan.kept_bytes / _GIB:.1f} GiB ({certainty})."
-        )
-    if plan.needed_bytes:
-        _say(
-            f"  Free disk space needed meanwhile: {plan.needed_bytes / _GIB:.1f} GiB. There are "
-            f"{plan.free_bytes / _GIB:.1f} GiB."
-        )
+    for fact in facts(plan):
+        _say(f"{fact.name}: {fact.text}")
+        if fact.more:
+            _say(f"  {fact.more}")
 
 
 def _show_removal(plan: RemovalPlanned) -> None:
@@ -170,17 +141,5 @@ def _show_removal(plan: RemovalPlanned) -> None:
     if plan.weights:
         fate = {"remove": "go too", "keep": "stay", "ask": "stay, unless you want them removed"}[plan.weights_fate]
         number = f"{len(plan.weights)} file{'s' if len(plan.weights) != 1 else ''}"
-        size = sum(file.size for file in plan.weights) / _MB
-        _say(f"The models in {plan.weights_folder} ({number}, {size:.0f} MB) {fate}.")
-
-
-def _show_gimp(gimp: GimpSeen) -> None:
-    what = {
-        "install": f"the plug-in goes into {gimp.folder}",
-        "keep": f"the plug-in is in place in {gimp.folder}",
-        "skip": "nothing is put there",
-    }[gimp.action]
-    packaging = f" ({gimp.packaging})" if gimp.packaging else " (program not found)"
-    _say(f"{gimp.name}{packaging}: {what}")
-    if gimp.note:
-        _say(f"  Note: {gimp.note}")
+        size = size_text(sum(file.size for file in plan.weights))
+        _say(f"The models in {plan.weights_folder} ({number}, {size}) {fate}.")

@@ -7,13 +7,14 @@ import queue
 import sys
 import threading
 
-from installer.events import Event, InstallError, Planned, RemovalPlanned, Stop
+from installer.events import Event, InstallError, Planned, RemovalPlanned
+from installer.steps import FrontEnd, Stop
 
 #: The questions, by the names that their answers have.
 _AGREE, _GIVE_UP = "agree", "remove_weights"
 
 
-class JsonFrontEnd:
+class JsonFrontEnd(FrontEnd):
     """Writes the events, and listens for answers.
 
     Args:
