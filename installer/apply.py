@@ -97,7 +97,7 @@ def _carry_out(plan: Plan, steps: Steps, home: Path) -> EngineInfo:
     manifest = Manifest.load(home)
     with ExitStack() as undo:
         try:
-            turn_taken = _begin(manifest, steps, undo)
+            locked = _begin(manifest, steps, undo)
             engine = _make_all(plan, manifest, steps, undo)
         except BaseException as error:
             _let_nobody_interrupt()
@@ -109,7 +109,7 @@ def _carry_out(plan: Plan, steps: Steps, home: Path) -> EngineInfo:
             raise
         undo.pop_all()
         _tidy_up(plan, home)
-        turn_taken.close()
+        locked.close()
     return engine
 
 
@@ -124,22 +124,22 @@ def _tidy_up(plan: Plan, home: Path) -> None:
 
 
 def _begin(manifest: Manifest, steps: Steps, undo: ExitStack) -> ExitStack:
-    """Make SAMA_HOME with a manifest in it, and take the turn to install; return what ends that run_lock."""
+    """Make SAMA_HOME with a manifest in it, and take the lock on it; return what releases that."""
     home = manifest.home
     if home.is_dir() and any(home.iterdir()) and not manifest.path.exists():
         # An engine started by hand made it.
         manifest.add_folder(home)
-    turn_taken = ExitStack()
+    locked = ExitStack()
     # Early in, so late out: when all else is undone the manifest becomes what it was, and then its folders go.
     manifest.make_folder(home, undo, mode=0o700)
-    undo.callback(turn_taken.close)
-    turn_taken.enter_context(run_lock.taken(home, steps.stop))
+    undo.callback(locked.close)
+    locked.enter_context(run_lock.taken(home, steps.stop))
     state.put_back_on_failure(manifest.path, undo)
     gimp_settings.forget_used(manifest)
     manifest.save()
     undo.callback(remove_if_empty, environment.downloads_folder_in(home))
     undo.callback(remove_tree, environment.work_folder_in(home))
-    return turn_taken
+    return locked
 
 
 def _make_all(plan: Plan, manifest: Manifest, steps: Steps, undo: ExitStack) -> EngineInfo:

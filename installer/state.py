@@ -204,7 +204,9 @@ def put_back_on_failure(path: Path, undo: ExitStack) -> None:
 
 def _put_back(path: Path, content: bytes | None) -> None:
     if content is None:
-        path.unlink(missing_ok=True)
+        # What nobody can write over, a folder say, was there before.
+        if path.is_file():
+            path.unlink()
     elif not path.is_file() or path.read_bytes() != content:
         _write(path, content)
 
