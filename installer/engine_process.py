@@ -25,7 +25,7 @@ def stop() -> None:
     deadline = time.monotonic() + _PATIENCE
     while file_lock.is_held(paths.lock_file()):
         # Asked again each time: an engine that is just starting cannot be found yet.
-        client = plugin_files.module("sama_launch").running()
+        client = plugin_files.module("launch").running()
         if client is not None:
             client.shutdown()
         if time.monotonic() > deadline:

@@ -169,7 +169,7 @@ def run_matte(procedure, run_mode, image, drawables, config, data):
 
 def guarded(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
     """Run the procedure and turn whatever happens into return values: an uncaught exception would lose its text."""
-    from sama_errors import CallingError, PluginError
+    from sama.errors import CallingError, PluginError
 
     try:
         return _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments)
@@ -193,27 +193,25 @@ def guarded(procedure, run_mode, image, drawables, config, title, ok_label, argu
 
 
 def _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
-    import sama_memory
-    import sama_run
+    from sama import memory, run
 
     notes = []
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
         # GIMP keeps the values for the next time, but not the paths; the image does. Of others' paths none is meant.
-        include, exclude, notes = sama_memory.chosen(image)
+        include, exclude, notes = memory.chosen(image)
         for name, path in zip(PATHS, (include, exclude)):
             config.set_property(name, path)
     if run_mode == Gimp.RunMode.INTERACTIVE:
-        import sama_dialog
-        import sama_unseen
+        from sama import dialog, unseen
 
-        remarks = notes + sama_unseen.remarks(image, drawables)
-        if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments, remarks):
+        remarks = notes + unseen.remarks(image, drawables)
+        if not dialog.ask(procedure, config, image, title, ok_label, arguments, remarks):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
         notes = []
-    command = sama_run.select if procedure.get_name() == SELECT else sama_run.matte
+    command = run.select if procedure.get_name() == SELECT else run.matte
     try:
         if run_mode != Gimp.RunMode.NONINTERACTIVE:
-            sama_memory.choose(image, *map(config.get_property, PATHS))
+            memory.choose(image, *map(config.get_property, PATHS))
         result = command(image, drawables, config)
     finally:
         if run_mode != Gimp.RunMode.NONINTERACTIVE:

@@ -20,14 +20,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gimp_plugin" / "sama_select"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import sama_client
-import sama_job
-import sama_launch
-from sama_errors import CallingError, ExecutionError
-from sama_prompt import Prompt
-from sama_timing import Steps
+from gimp_plugin.sama_select.sama import client, launch
+from gimp_plugin.sama_select.sama import job as jobs
+from gimp_plugin.sama_select.sama.errors import CallingError, ExecutionError
+from gimp_plugin.sama_select.sama.prompt import Prompt
+from gimp_plugin.sama_select.sama.timing import Steps
 
 #: Large enough that it travels in pieces.
 SIZE = (2000, 1500)
@@ -67,12 +66,12 @@ def main(order: dict) -> None:
 
         setattr(owner, name, wrapper)
 
-    sama_launch.START_SECONDS = order.get("start_seconds", 60)
-    sama_client.HELLO_SECONDS = order.get("hello_seconds", 30)
-    after(sama_launch, "_start", "starting")
-    after(sama_launch, "connect", "found")
-    after(sama_client.Client, "put_image", "sent")
-    before(sama_client, "_read_answer", "receiving")
+    launch.START_SECONDS = order.get("start_seconds", 60)
+    client.HELLO_SECONDS = order.get("hello_seconds", 30)
+    after(launch, "_start", "starting")
+    after(launch, "connect", "found")
+    after(client.Client, "put_image", "sent")
+    before(client, "_read_answer", "receiving")
 
     class Pixels(list):
         def __iter__(self):
@@ -86,12 +85,12 @@ def main(order: dict) -> None:
     def run(colour: int) -> dict:
         half = bytes([colour]) * (width * height * 3 // 2)
         name = hashlib.sha256(b"%dx%d:" % (width, height) + half + half).hexdigest()
-        picture = sama_job.Picture(width, height, Pixels([half, half]), name)
+        picture = jobs.Picture(width, height, Pixels([half, half]), name)
         prompt = Prompt(points=[(5.0, 5.0)], labels=[1])
         verb = order.get("verb", "select")
-        job = sama_job.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
+        job = jobs.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
         try:
-            answer = sama_job.run(job, lambda fraction, text: perhaps_die("waiting") if fraction else None, Steps())
+            answer = jobs.run(job, lambda fraction, text: perhaps_die("waiting") if fraction else None, Steps())
         except (CallingError, ExecutionError) as error:
             kind = "calling_error" if isinstance(error, CallingError) else "execution_error"
             return {"status": kind, "message": str(error)}

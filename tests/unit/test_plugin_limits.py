@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sama_client
-
+from gimp_plugin.sama_select.sama import client
 from sama_core import image_limits
 
 
 def test_the_cap_on_pictures_is_the_engines_own():
-    assert (sama_client.MAX_PIXELS, sama_client.MAX_SIDE) == (image_limits.MAX_PIXELS, image_limits.MAX_SIDE)
+    assert (client.MAX_PIXELS, client.MAX_SIDE) == (image_limits.MAX_PIXELS, image_limits.MAX_SIDE)

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-import sama_models
-import sama_state
-from sama_client import Client, HelloFailed
 
+from gimp_plugin.sama_select.sama import models, state
+from gimp_plugin.sama_select.sama.client import Client, HelloFailed
 from sama_core import paths
 from sama_core.weights.registry import MODELS
 
@@ -19,8 +18,8 @@ def engine(monkeypatch):
                 raise HelloFailed("busy")
             return hello
 
-        monkeypatch.setattr(sama_state, "engine_lives", lambda: True)
-        monkeypatch.setattr(sama_state, "read", lambda: sama_state.State(1, "token", "1"))
+        monkeypatch.setattr(state, "engine_lives", lambda: True)
+        monkeypatch.setattr(state, "read", lambda: state.State(1, "token", "1"))
         monkeypatch.setattr(Client, "hello", answer)
 
     return live
@@ -40,14 +39,14 @@ def engine(monkeypatch):
 def test_a_running_engine_tells_what_it_has(engine, monkeypatch, tmp_path, hello, names):
     monkeypatch.setenv("SAMA_HOME", str(tmp_path))
     engine(hello)
-    assert sama_models.names() == names
+    assert models.names() == names
 
 
 def test_without_an_engine_the_folder_of_weights_tells(monkeypatch, tmp_path):
     monkeypatch.setenv("SAMA_HOME", str(tmp_path))
-    assert sama_models.names() == ["lite"]
+    assert models.names() == ["lite"]
     paths.weights_dir().mkdir()
     for model in (model for model in MODELS.values() if model.optional):
         model.weights.touch()
         model.weights.with_name(model.file + ".part").touch()
-    assert sorted(sama_models.names()) == sorted(MODELS)
+    assert sorted(models.names()) == sorted(MODELS)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import sama_paths
 
+from gimp_plugin.sama_select.sama import paths as plugin_paths
 from sama_core import paths
 
 ENVIRONMENTS = [
@@ -27,13 +27,13 @@ def test_the_plug_in_and_the_engine_agree_on_every_platform(monkeypatch, platfor
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert sama_paths.home() == paths.home()
-    assert sama_paths.install_record() == paths.install_record()
-    assert sama_paths.state_file() == paths.state_file()
-    assert sama_paths.lock_file() == paths.lock_file()
-    assert sama_paths.weights_folder() == paths.weights_dir()
-    assert sama_paths.log_file() == paths.log_file()
-    assert sama_paths.start_log().parent == paths.log_file().parent
+    assert plugin_paths.home() == paths.home()
+    assert plugin_paths.install_record() == paths.install_record()
+    assert plugin_paths.state_file() == paths.state_file()
+    assert plugin_paths.lock_file() == paths.lock_file()
+    assert plugin_paths.weights_folder() == paths.weights_dir()
+    assert plugin_paths.log_file() == paths.log_file()
+    assert plugin_paths.start_log().parent == paths.log_file().parent
 
 
 def test_the_platforms_differ(monkeypatch):
@@ -41,10 +41,10 @@ def test_the_platforms_differ(monkeypatch):
     homes = set()
     for platform in ("linux", "darwin", "win32"):
         monkeypatch.setattr(sys, "platform", platform)
-        homes.add(sama_paths.home())
+        homes.add(plugin_paths.home())
     assert len(homes) == 3
 
 
 def test_sama_home_overrides(monkeypatch):
     monkeypatch.setenv("SAMA_HOME", os.sep + "mine")
-    assert sama_paths.home() == Path(os.sep + "mine")
+    assert plugin_paths.home() == Path(os.sep + "mine")

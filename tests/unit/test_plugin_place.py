@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sama_place import find, place
+
+from gimp_plugin.sama_select.sama.place import find, place
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import sama_paths
+from . import paths
 
 #: Far more than the engine or the installer writes into one of the files that are read here.
 _MOST_BYTES = 1 << 16
@@ -26,7 +26,7 @@ class State(NamedTuple):
 def read() -> Optional[State]:
     """Return what run/engine.json says, or None when there is none or somebody has spoilt it."""
     try:
-        found = read_json(sama_paths.state_file())
+        found = read_json(paths.state_file())
         port, token, pid = found["port"], found["token"], str(found.get("pid", ""))[:20]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -45,7 +45,7 @@ def engine_lives() -> bool:
     a token nor a picture.
     """
     try:
-        descriptor = os.open(str(sama_paths.lock_file()), os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+        descriptor = os.open(str(paths.lock_file()), os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Optional, Tuple
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_pixels  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError, PluginError  # noqa: E402
-from sama_job import Picture  # noqa: E402
-from sama_place import find  # noqa: E402
-from sama_prompt import Frame, Prompt  # noqa: E402
+from . import pixels
+from .errors import CallingError, PluginError
+from .job import Picture
+from .place import find
+from .prompt import Frame, Prompt
 
 
 @contextmanager
@@ -94,7 +92,7 @@ def check_selection(before: Optional[str], image) -> None:
 
 
 def _name_of_selection(image):
-    return "" if Gimp.Selection.is_empty(image) else sama_pixels.digest(image.get_selection(), sama_pixels.MASK)
+    return "" if Gimp.Selection.is_empty(image) else pixels.digest(image.get_selection(), pixels.MASK)
 
 
 def _is_box(image, frame, box):

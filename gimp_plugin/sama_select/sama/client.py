@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Iterable, List, Optional
 
-import sama_paths
-from sama_errors import CallingError, ExecutionError
+from . import paths
+from .errors import CallingError, ExecutionError
 
 PROTOCOL = 1
 HELLO_SECONDS = 10
@@ -215,7 +215,7 @@ def stopped() -> ExecutionError:
     """The error for an engine that died, hung up or fell silent in the middle of something."""
     return ExecutionError(
         "The SAMA engine stopped in the middle of the job. Run the command again: a fresh engine starts by itself. "
-        "If it happens again, see %s." % sama_paths.log_file()
+        "If it happens again, see %s." % paths.log_file()
     )
 
 
@@ -230,7 +230,7 @@ def refusal(status: int, body: bytes) -> Exception:
             "The SAMA engine refused the request (HTTP %d). See %s."
             % (
                 status,
-                sama_paths.log_file(),
+                paths.log_file(),
             ),
         )
     if status == 404 and code == "unknown_image":

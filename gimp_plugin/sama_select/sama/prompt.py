@@ -10,9 +10,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-import sama_outline
-from sama_errors import CallingError
-from sama_fill import fill
+from .errors import CallingError
+from .fill import fill
+from .outline import is_left_open, may_be_an_outline, with_holes
 
 Point = Tuple[float, float]
 
@@ -106,13 +106,13 @@ def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None
     _remark_on_clicks_around(clicks, prompt.notes)
     _add_clicks(prompt, clicks, frame)
     if outlines:
-        _add_region(prompt, [part for path in outlines.values() for part in sama_outline.with_holes(path)], frame)
+        _add_region(prompt, [part for path in outlines.values() for part in with_holes(path)], frame)
 
 
 def _is_outline(stroke, notes):
     if stroke.closed:
         return _has_inside(stroke)
-    if not sama_outline.is_left_open(stroke.anchors, stroke.outline or stroke.anchors):
+    if not is_left_open(stroke.anchors, stroke.outline or stroke.anchors):
         return False
     notes.append(
         "The stroke%s is open, but its %d points go round: it was taken as drawn around the thing. To be sure of it, "
@@ -125,7 +125,7 @@ def _remark_on_clicks_around(strokes, notes):
     for path in dict.fromkeys(stroke.path for stroke in strokes):
         own = [stroke for stroke in strokes if stroke.path == path]
         anchors = [anchor for stroke in own for anchor in stroke.anchors]
-        if sama_outline.may_be_an_outline(anchors):
+        if may_be_an_outline(anchors):
             notes.append(
                 "The stroke%s is open: its %d points were taken as clicks on the thing. To draw around the thing, %s."
                 % (_of(own[0]), len(anchors), HOW_TO_CLOSE)

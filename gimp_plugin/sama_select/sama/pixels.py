@@ -13,14 +13,10 @@ import threading
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Tuple
 
-import gi
+from gi.repository import Babl, Gegl, Gimp
 
-gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-gi.require_version("Babl", "0.1")
-import sama_scratch  # noqa: E402
-from gi.repository import Babl, Gegl, Gimp  # noqa: E402
-from sama_job import Picture  # noqa: E402
+from .job import Picture
+from .scratch import done
 
 RGB = "R'G'B' u8"
 RGBA = "R'G'B'A u8"
@@ -119,11 +115,11 @@ def multiply_alpha(layer, data: bytes, pixel_format: str = MASK) -> None:
     """
     with colours_kept(layer):
         if not layer.has_alpha():
-            sama_scratch.done(layer.add_alpha())
+            done(layer.add_alpha())
         mask = layer.create_mask(Gimp.AddMaskType.WHITE)
         write(mask, (0, 0, mask.get_width(), mask.get_height()), pixel_format, data)
-        sama_scratch.done(layer.add_mask(mask))
-        sama_scratch.done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
+        done(layer.add_mask(mask))
+        done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
 
 
 @contextmanager

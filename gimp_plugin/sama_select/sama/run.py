@@ -6,22 +6,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import List, NamedTuple
 
-import gi
+from gi.repository import Gimp, GLib
 
-gi.require_version("Gimp", "3.0")
-import sama_changes  # noqa: E402
-import sama_collect  # noqa: E402
-import sama_cutout  # noqa: E402
-import sama_job  # noqa: E402
-import sama_memory  # noqa: E402
-import sama_plan  # noqa: E402
-import sama_record  # noqa: E402
-import sama_source  # noqa: E402
-import sama_unseen  # noqa: E402
-import sama_write  # noqa: E402
-from gi.repository import Gimp, GLib  # noqa: E402
-from sama_place import place  # noqa: E402
-from sama_timing import Steps  # noqa: E402
+from . import changes, collect, cutout, job, memory, records, source, unseen, write
+from .place import place
+from .plan import NEW_LAYER, plan_matte
+from .timing import Steps
 
 
 class Result(NamedTuple):
@@ -38,21 +28,21 @@ def select(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
-    visible = config.get_property("source") == sama_source.VISIBLE
-    with sama_changes.told_in_words(image, [] if visible else drawables):
+    visible = config.get_property("source") == source.VISIBLE
+    with changes.told_in_words(image, [] if visible else drawables):
         seen = _Question(image, config, "select", steps)
         operation, feather = config.get_property("operation"), config.get_property("feather")
         with _select_view(image, drawables, config) as view:
-            layer = None if visible else sama_source.the_layer(image, drawables)
-            states = sama_unseen.SelectStates(image, layer, view.frame, operation)
+            layer = None if visible else source.the_layer(image, drawables)
+            states = unseen.SelectStates(image, layer, view.frame, operation)
             seen.take(view)
         answer = seen.ask(False)
         with steps.step("check"), _select_view(image, drawables, config) as view:
             frame, answer = view.frame, seen.fitted(answer, view)
-        with steps.step("write"), sama_write.one_undo_step(image):
-            sama_write.select(image, frame, answer.alpha, operation, feather)
+        with steps.step("write"), write.one_undo_step(image):
+            write.select(image, frame, answer.alpha, operation, feather)
             notes = states.after()
-            sama_memory.keep(image, seen.used)
+            memory.keep(image, seen.used)
             Gimp.displays_flush()
     _finish("select", answer, steps)
     return Result(answer.score, answer.notes + notes)
@@ -65,32 +55,32 @@ def matte(image, drawables, config) -> Result:
         CallingError, ExecutionError: the image is as it was.
     """
     steps = Steps()
-    with sama_changes.told_in_words(image, drawables):
+    with changes.told_in_words(image, drawables):
         seen = _Question(image, config, "matte", steps)
-        sama_unseen.refuse_quick_mask(image)
-        plan = sama_plan.plan(image, drawables, config)
-        new_layer = plan.output == sama_plan.NEW_LAYER
+        unseen.refuse_quick_mask(image)
+        plan = plan_matte(image, drawables, config)
+        new_layer = plan.output == NEW_LAYER
         with plan.view() as view:
             seen.take(view, plan.find_replaced)
         decontaminate = new_layer and config.get_property("decontaminate")
-        live = new_layer and sama_cutout.keeps_effects(plan)
+        live = new_layer and cutout.keeps_effects(plan)
         foreground = seen.foreground_below_effects(plan) if decontaminate and live else None
         answer = seen.ask(decontaminate and not live)
         if live:
             answer.foreground = foreground
         with steps.step("check"):
-            plan = sama_plan.plan(image, drawables, config)
+            plan = plan_matte(image, drawables, config)
             plan.find_replaced(seen.prompt)
             with plan.view() as view:
                 frame, answer = view.frame, seen.fitted(answer, view)
-        states = sama_unseen.MatteStates(image, plan.layer, plan.output, plan.visible)
-        with steps.step("write"), sama_write.one_undo_step(image):
+        states = unseen.MatteStates(image, plan.layer, plan.output, plan.visible)
+        with steps.step("write"), write.one_undo_step(image):
             if new_layer:
-                notes = sama_cutout.write_new_layer(plan, frame, answer, live, seen.clicks)
+                notes = cutout.write_new_layer(plan, frame, answer, live, seen.clicks)
             else:
-                notes = sama_write.write_matte(plan, frame, answer, seen.clicks)
+                notes = write.write_matte(plan, frame, answer, seen.clicks)
             notes = notes + states.after(answer.alpha)
-            sama_memory.keep(image, seen.used)
+            memory.keep(image, seen.used)
             Gimp.displays_flush()
     _finish("matte", answer, steps)
     return Result(answer.score, answer.notes + plan.notes + notes)
@@ -99,12 +89,12 @@ def matte(image, drawables, config) -> Result:
 @contextmanager
 def _select_view(image, drawables, config):
     """Open what Select is to look at, after all that would stop it from writing has been looked for."""
-    sama_unseen.refuse_quick_mask(image, drawables)
-    sama_source.refuse_floating_selection(image)
-    visible = config.get_property("source") == sama_source.VISIBLE
-    layer = None if visible else sama_source.the_layer(image, drawables)
-    with sama_source.view(image, layer) as view:
-        sama_write.check_selectable(image, view.frame)
+    unseen.refuse_quick_mask(image, drawables)
+    source.refuse_floating_selection(image)
+    visible = config.get_property("source") == source.VISIBLE
+    layer = None if visible else source.the_layer(image, drawables)
+    with source.view(image, layer) as view:
+        write.check_selectable(image, view.frame)
         yield view
 
 
@@ -116,13 +106,13 @@ class _Question:
 
     def take(self, view, before_reading=None):
         """Gather prompt and picture; `before_reading` is called with the prompt in between."""
-        sama_source.check_size(view.frame)
+        source.check_size(view.frame)
         get, steps = self.config.get_property, self.steps
         include, exclude, use_selection = get("include-path"), get("exclude-path"), get("use-selection")
         with steps.step("collect"):
-            source = sama_collect.decide(self.image, include, exclude, use_selection)
-            self.prompt, self.used = sama_collect.collect(self.image, view.frame, source), source.used()
-            self.selection = sama_changes.selection_that_counts(
+            drawn = collect.decide(self.image, include, exclude, use_selection)
+            self.prompt, self.used = collect.collect(self.image, view.frame, drawn), drawn.used()
+            self.selection = changes.selection_that_counts(
                 self.image, view.frame, self.prompt, self.verb, use_selection
             )
         if before_reading is not None:
@@ -144,7 +134,7 @@ class _Question:
 
         A question of its own, asked before the one for alpha: what is below may look quite different.
         """
-        below = sama_source.read_without_effects(self.image, plan.layer, plan.alpha)
+        below = source.read_without_effects(self.image, plan.layer, plan.alpha)
         return self._ask(below, self.prompt, True).foreground
 
     def fitted(self, answer, view):
@@ -153,22 +143,22 @@ class _Question:
         Raises:
             CallingError: it is something else, or the selection that takes part is.
         """
-        sama_changes.check_selection(self.selection, self.image)
+        changes.check_selection(self.selection, self.image)
         asked = (self.picture.width, self.picture.height)
         now = view.read()
-        x, y = sama_changes.corner_in(self.picture, now, view.frame.name)
+        x, y = changes.corner_in(self.picture, now, view.frame.name)
         size = (now.width, now.height)
         alpha = place(answer.alpha, asked, (-x, -y), size)
         foreground = answer.foreground and place(answer.foreground, asked, (-x, -y), size, 3)
-        self.clicks = sama_record.moved(self.prompt.request(), -x, -y)
+        self.clicks = records.moved(self.prompt.request(), -x, -y)
         return replace(answer, width=now.width, height=now.height, alpha=alpha, foreground=foreground)
 
     def _ask(self, picture, prompt, decontaminate):
-        job = sama_job.Job(self.verb, picture, prompt, self.config.get_property("model"), decontaminate)
+        asked = job.Job(self.verb, picture, prompt, self.config.get_property("model"), decontaminate)
         # The engine may keep us waiting for long. No undo group is open meanwhile, and Cancel simply kills this
         # process: nothing has been changed by then, and the engine drops the job when the connection closes.
-        return sama_job.run_in_thread(
-            lambda report: sama_job.run(job, report, self.steps), report=_show_progress, idle=_handle_events
+        return job.run_in_thread(
+            lambda report: job.run(asked, report, self.steps), report=_show_progress, idle=_handle_events
         )
 
 

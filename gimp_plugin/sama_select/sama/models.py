@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import List
 
-import sama_paths
-import sama_state
-from sama_client import Client, EngineGone, HelloFailed
+from . import paths, state
+from .client import Client, EngineGone, HelloFailed
 
 #: The model that comes with the engine.
 BUNDLED = "lite"
@@ -23,10 +22,10 @@ def names() -> List[str]:
 
     While no engine runs, what lies in its folder of weights is asked instead.
     """
-    state = sama_state.read() if sama_state.engine_lives() else None
-    if state is not None:
+    found = state.read() if state.engine_lives() else None
+    if found is not None:
         try:
-            described = Client(state.port, state.token).hello(_PATIENCE)
+            described = Client(found.port, found.token).hello(_PATIENCE)
         except (EngineGone, HelloFailed):
             described = {}
         told = described.get("installed", described.get("models"))
@@ -35,7 +34,7 @@ def names() -> List[str]:
             if found:
                 return found[:_MOST_MODELS]
     try:
-        files = sorted(file.name for file in sama_paths.weights_folder().iterdir())
+        files = sorted(file.name for file in paths.weights_folder().iterdir())
     except OSError:
         files = []
     matches = (_SAM_FILE.fullmatch(name) for name in files)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_pixels  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import pixels
+from .errors import CallingError
+from .prompt import Frame
+from .scratch import done
 
 #: GIMP's own name for the channel of the Quick Mask; while there is one, the Quick Mask is on.
 QUICK_MASK = "Qmask"
@@ -153,7 +151,7 @@ def _move_into_quick_mask(image, selection):
     new = Gimp.Channel.new(image, QUICK_MASK, width, height, old.get_opacity(), old.get_color())
     done(image.remove_channel(old))
     done(image.insert_channel(new, None, 0))
-    sama_pixels.write_channel(new, (0, 0, width, height), selection)
+    pixels.write_channel(new, (0, 0, width, height), selection)
     done(Gimp.Selection.none(image))
     if layers:
         image.set_selected_layers(layers)
@@ -199,7 +197,7 @@ class MatteStates:
 
 def _selection(image):
     everything = (0, 0, image.get_width(), image.get_height())
-    return sama_pixels.read(image.get_selection(), everything, sama_pixels.MASK)
+    return pixels.read(image.get_selection(), everything, pixels.MASK)
 
 
 def _look(image):

@@ -6,11 +6,11 @@ import queue
 import threading
 from typing import Callable, List, NamedTuple, TypeVar
 
-import sama_launch
-from sama_client import Answer, EngineGone, Report, UnknownImage, stopped
-from sama_errors import ExecutionError
-from sama_prompt import Prompt
-from sama_timing import Steps
+from . import launch
+from .client import Answer, EngineGone, Report, UnknownImage, stopped
+from .errors import ExecutionError
+from .prompt import Prompt
+from .timing import Steps
 
 #: How often the waiting thread gets to do other things, in seconds.
 TICK_SECONDS = 0.1
@@ -39,7 +39,7 @@ def run(job: Job, report: Report, steps: Steps) -> Answer:
     """Ask the engine, sending the pixels only if it does not hold them, and return its whole answer.
 
     Raises:
-        CallingError, ExecutionError: see `sama_client.Client.ask` and `sama_launch.connect`.
+        CallingError, ExecutionError: see `client.Client.ask` and `launch.connect`.
     """
     request = {**job.prompt.request(), "image": job.picture.image_id, "model": job.model}
     if job.decontaminate:
@@ -47,13 +47,13 @@ def run(job: Job, report: Report, steps: Steps) -> Answer:
     with steps.step("pack_mask"):
         mask = job.prompt.packed_mask()
     with steps.step("connect"):
-        client = sama_launch.connect(report)
+        client = launch.connect(report)
     try:
         answer = _ask(client, job, request, mask, report, steps)
     except EngineGone:
         # It left between hello and question (idle exit): nothing was begun, so one more try is safe.
         with steps.step("connect"):
-            client = sama_launch.connect(report)
+            client = launch.connect(report)
         try:
             answer = _ask(client, job, request, mask, report, steps)
         except EngineGone:

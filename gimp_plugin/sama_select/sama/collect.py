@@ -5,17 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_memory  # noqa: E402
-import sama_origin  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_prompt  # noqa: E402
-import sama_unseen  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_prompt import Frame, Prompt, Stroke  # noqa: E402
+from . import memory, origin, pixels, unseen
+from .errors import CallingError
+from .prompt import Frame, Prompt, Stroke, add_exclude, add_include, add_selection, check
 
 #: A curve is followed to within this many pixels.
 PRECISION = 1.0
@@ -30,8 +24,8 @@ class Source(NamedTuple):
     notes: List[str]
 
     def used(self) -> str:
-        """The name under which `sama_memory` keeps it."""
-        return sama_memory.SELECTION if self.selection else sama_memory.PATHS
+        """The name under which `memory` keeps it."""
+        return memory.SELECTION if self.selection else memory.PATHS
 
 
 def collect(image, frame: Frame, source: Source) -> Prompt:
@@ -42,16 +36,16 @@ def collect(image, frame: Frame, source: Source) -> Prompt:
     """
     prompt = Prompt(notes=list(source.notes))
     strokes = [stroke for path in source.includes for stroke in _strokes(path)]
-    sama_prompt.add_include(prompt, strokes, frame)
+    add_include(prompt, strokes, frame)
     if source.selection:
         _, _, *bounds = Gimp.Selection.bounds(image)
         rectangle = (frame.x, frame.y, frame.width, frame.height)
-        selection = sama_pixels.read(image.get_selection(), rectangle, sama_pixels.MASK)
-        sama_prompt.add_selection(prompt, tuple(bounds), selection, frame)
+        selection = pixels.read(image.get_selection(), rectangle, pixels.MASK)
+        add_selection(prompt, tuple(bounds), selection, frame)
     if source.exclude is not None:
-        sama_prompt.add_exclude(prompt, _strokes(source.exclude), frame)
+        add_exclude(prompt, _strokes(source.exclude), frame)
     _refuse_undecided(image, source, prompt)
-    sama_prompt.check(prompt)
+    check(prompt)
     return prompt
 
 
@@ -117,7 +111,7 @@ def default_exclude(image, includes=()) -> Optional[Gimp.Path]:
 def _why_the_selection(image, includes):
     """Words for why the selection counts and these paths, found by themselves, do not; None when the paths count."""
     name = includes[0].get_name()
-    seen = sama_memory.seen(image)
+    seen = memory.seen(image)
     shapes = _paths_of_shapes(image)
     if all(path in shapes for path in includes):
         return "the path “%s” is a shape's" % name
@@ -128,21 +122,21 @@ def _why_the_selection(image, includes):
             return "the path “%s” came with the file" % name
         return None
     for path in includes:
-        if seen.paths.get(str(path.get_tattoo())) != sama_memory.path_checksum(path):
+        if seen.paths.get(str(path.get_tattoo())) != memory.path_checksum(path):
             return None
-    if seen.selection != sama_memory.selection_checksum(image):
+    if seen.selection != memory.selection_checksum(image):
         return "it was made after the path “%s”" % name
-    return "the path “%s” is as it was before" % name if seen.used == sama_memory.SELECTION else None
+    return "the path “%s” is as it was before" % name if seen.used == memory.SELECTION else None
 
 
 def _came_with_the_file(image, path):
     xcf = image.get_xcf_file()
     if xcf is not None and xcf.get_path():
-        newest = sama_origin.xcf_tattoo_state(Path(xcf.get_path()))
+        newest = origin.xcf_tattoo_state(Path(xcf.get_path()))
         return newest is not None and path.get_tattoo() <= newest
     imported = image.get_imported_file()
     if imported is not None and imported.get_path():
-        return path.get_name() in sama_origin.resource_path_names(Path(imported.get_path()))
+        return path.get_name() in origin.resource_path_names(Path(imported.get_path()))
     return False
 
 
@@ -150,7 +144,7 @@ def _refuse_undecided(image, source, prompt):
     """Raise CallingError where there are clicks, but not which of them are meant."""
     if prompt.is_positive():
         return
-    sama_unseen.refuse_quick_mask(image)
+    unseen.refuse_quick_mask(image)
     empty = [path.get_name() for path in source.includes]
     if empty:
         raise CallingError(
