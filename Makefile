@@ -22,7 +22,7 @@ $(ENV_STAMP): pyproject.toml requirements.lock .ci/make_venv.py .ci/constraints.
 	$(BIN)/python .ci/constraints.py > $(VENV)/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[dev,train]'
 	@echo "Compiling PyMatting's loops, once..."
-	$(BIN)/python -c "from sama_core.inference import numba_cache; numba_cache.prepare(); import pymatting"
+	$(BIN)/python -c "from sama_core.inference import compile_caches; compile_caches.prepare_numba(); import pymatting"
 	touch $@
 
 gimp:

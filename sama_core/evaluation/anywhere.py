@@ -13,7 +13,7 @@ import numpy as np
 from sama_core.evaluation.clicks import read_log
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.evaluation.segmenters import ClickSegmenter
-from sama_core.model.labels import EXCLUDE, INCLUDE
+from sama_core.prompts import EXCLUDE, INCLUDE
 from sama_core.training.datasets import Entry, load_objects, load_rgb
 from sama_core.training.prompts import distance
 

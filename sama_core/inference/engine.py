@@ -12,11 +12,10 @@ import torch
 
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
-from sama_core.image_id import image_id as name_of
 from sama_core.images import PREPROCESSING_VERSION, Frame
+from sama_core.images import image_id as name_of
+from sama_core.inference import compile_caches
 from sama_core.inference import device as devices
-from sama_core.inference import numba_cache
-from sama_core.inference.answer import Answer
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
@@ -24,7 +23,7 @@ from sama_core.inference.parts import without_islands
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
-from sama_core.inference.request import Progress, Request, no_progress
+from sama_core.inference.request import Answer, Progress, Request, no_progress
 from sama_core.inference.second_look import Looks, finds_something, prompt_alone, prompt_within
 from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
@@ -33,7 +32,7 @@ from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import REGION_LOGIT, Prompt
 from sama_core.weights import registry
-from sama_core.weights.refiner import load_refiner
+from sama_core.weights.files import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
@@ -215,13 +214,13 @@ class Engine:
             if method == "refiner" or (method == "head" and prediction.from_head):
                 alpha = self._refined(prediction, request, refining)
             else:
-                numba_cache.prepare()
+                compile_caches.prepare_numba()
                 alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, refining)
             alpha = self._finished(picture.evened(alpha), picture, current, prompt, soft=True)
         foreground = None
         if decontaminate:
             with request.step("foreground"):
-                numba_cache.prepare()
+                compile_caches.prepare_numba()
                 from sama_core.inference.foreground import decontaminate as clean_colours
 
                 foreground = clean_colours(current.rgb, alpha, request.part(0.7, 1.0))
@@ -402,7 +401,7 @@ class Engine:
 
     def _refined(self, prediction: _Prediction, request: Request, progress: Progress) -> np.ndarray:
         """The learned refiner around a mask, and the solver after it: H×W uint8 of the picture that was asked about."""
-        numba_cache.prepare()
+        compile_caches.prepare_numba()
         if self._refiner is None:
             self._refiner = load_refiner()
         refiner, rgb = self._refiner, prediction.asked.picture.guide

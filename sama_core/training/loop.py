@@ -16,9 +16,9 @@ from torch import nn
 
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
-from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded
 from sama_core.model.sam import PromptableSam
+from sama_core.prompts import PAD
 from sama_core.training import robot
 from sama_core.training.config import TrainConfig
 from sama_core.training.datasets import VOID

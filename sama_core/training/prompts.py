@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from sama_core.images import LOW_RES
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.prompts import REGION_LOGIT
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD, REGION_LOGIT
 
 
 @dataclass

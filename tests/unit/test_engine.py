@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sama_core import Engine, Prompt
 from sama_core.errors import Cancelled, DeviceError, InvalidImage, InvalidPrompt, WeightsError
+from sama_core.files import file_sha256
 from sama_core.images import Window
 from sama_core.inference import device as devices
 from sama_core.inference.embedding_cache import EmbeddingCache
@@ -15,7 +16,6 @@ from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import LITE
 from sama_core.weights import registry
 from sama_core.weights.adapter import save_adapter
-from sama_core.weights.checksum import file_sha256
 from sama_core.weights.files import save_weights
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gimp_plugin.sama_select.sama import client
-from sama_core import image_limits
+from sama_core import images
 
 
 def test_the_cap_on_pictures_is_the_engines_own():
-    assert (client.MAX_PIXELS, client.MAX_SIDE) == (image_limits.MAX_PIXELS, image_limits.MAX_SIDE)
+    assert (client.MAX_PIXELS, client.MAX_SIDE) == (images.MAX_PIXELS, images.MAX_SIDE)

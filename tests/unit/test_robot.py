@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.training import prompts, robot
 from sama_core.training.views_of_photos import Draw
 
