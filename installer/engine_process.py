@@ -11,6 +11,7 @@ from installer import plugin_files, state
 from installer.environment import EngineInfo
 from installer.events import InstallError
 from sama_core import files, paths
+from sama_core.weights import registry
 
 _SCHEMA = 1
 _PATIENCE = 30.0
@@ -82,4 +83,6 @@ def _content(engine: EngineInfo) -> dict[str, Any]:
         "python": str(engine.python),
         "args": ["-m", "sama_core.service"],
         "version": engine.engine_version,
+        # For the plug-in's list while no engine runs: which model a weight file is of.
+        "models": {model.file: name for name, model in registry.MODELS.items() if model.optional},
     }

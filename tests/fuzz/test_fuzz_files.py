@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mutations import assert_helpful, mutated
 
 from gimp_plugin.sama_select.sama import client as plugin_client
-from gimp_plugin.sama_select.sama import launch, paths
+from gimp_plugin.sama_select.sama import launch, state
 from gimp_plugin.sama_select.sama.errors import ExecutionError, PluginError
 from sama_core.cli import checks
 from sama_core.errors import EngineUnavailable
@@ -57,15 +57,15 @@ def home(tmp_path, monkeypatch) -> Iterator[Path]:
     """SAMA_HOME, with the engine's lock held: what nobody's engine has written is not read at all."""
     monkeypatch.setenv("SAMA_HOME", str(tmp_path))
     monkeypatch.setenv("GIMP3_DIRECTORY", str(tmp_path / "profile"))
-    paths.state_file().parent.mkdir()
-    lock = FileLock(paths.lock_file())
+    state.state_file().parent.mkdir()
+    lock = FileLock(state.lock_file())
     assert lock.acquire()
     yield tmp_path
     lock.release()
 
 
 def test_state_files(home):
-    path = paths.state_file()
+    path = state.state_file()
 
     @given(damaged(STATE))
     @example(json.dumps({**STATE, "port": 70000}).encode())
@@ -85,7 +85,7 @@ def test_state_files(home):
 
 
 def test_installation_records(home):
-    path = paths.install_record()
+    path = state.install_record()
 
     @given(damaged(RECORD))
     @example(json.dumps({**RECORD, "python": "/bin/\0true"}).encode())
@@ -115,8 +115,8 @@ def test_manifests(home):
 
 @pytest.mark.parametrize("reader", [client.find_engine, launch.running, launch.install_command])
 def test_a_pipe_in_a_file_s_place_is_not_waited_for(home, reader: Callable[[], Any]):
-    os.mkfifo(paths.state_file())
-    os.mkfifo(paths.install_record())
+    os.mkfifo(state.state_file())
+    os.mkfifo(state.install_record())
     try:
         assert reader() is None
     except (EngineUnavailable, PluginError) as error:

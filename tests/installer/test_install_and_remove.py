@@ -52,6 +52,7 @@ def test_plug_in_is_copied_whole_with_its_run_bit(machine, profile, quick):
 def test_environment_has_the_package_and_the_record_starts_it(machine, profile, built):
     machine.install(*built)
     record = json.loads((machine.sama_home / "install.json").read_text(encoding="utf-8"))
+    assert record.pop("models")["sam_vit_b_01ec64.pth"] == "vit_b"
     assert record == {
         "schema": 1,
         "python": str(machine.sama_home / "engine" / "bin" / "python"),

@@ -26,7 +26,6 @@ from gimp_plugin.sama_select.sama import client, launch
 from gimp_plugin.sama_select.sama import job as jobs
 from gimp_plugin.sama_select.sama.errors import CallingError, ExecutionError
 from gimp_plugin.sama_select.sama.prompt import Prompt
-from gimp_plugin.sama_select.sama.timing import Steps
 
 #: Large enough that it travels in pieces.
 SIZE = (2000, 1500)
@@ -73,7 +72,7 @@ def main(order: dict) -> None:
     after(client.Client, "put_image", "sent")
     before(client, "_read_answer", "receiving")
 
-    class Pixels(list):
+    class Parts(list):
         def __iter__(self):
             for number, part in enumerate(super().__iter__()):
                 if number:
@@ -82,15 +81,19 @@ def main(order: dict) -> None:
 
     width, height = order.get("size", SIZE)
 
+    def report(fraction: float | None, text: str) -> None:
+        if fraction:
+            perhaps_die("waiting")
+
     def run(colour: int) -> dict:
         half = bytes([colour]) * (width * height * 3 // 2)
         name = hashlib.sha256(b"%dx%d:" % (width, height) + half + half).hexdigest()
-        picture = jobs.Picture(width, height, Pixels([half, half]), name)
+        picture = jobs.Pixels(width, height, Parts([half, half]), name)
         prompt = Prompt(points=[(5.0, 5.0)], labels=[1])
         verb = order.get("verb", "select")
         job = jobs.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
         try:
-            answer = jobs.run(job, lambda fraction, text: perhaps_die("waiting") if fraction else None, Steps())
+            answer = jobs.ask_engine(job, report, jobs.Timing())
         except (CallingError, ExecutionError) as error:
             kind = "calling_error" if isinstance(error, CallingError) else "execution_error"
             return {"status": kind, "message": str(error)}

@@ -12,9 +12,8 @@ import pytest
 from gimp_plugin.sama_select.sama import launch
 from gimp_plugin.sama_select.sama.client import Client, EngineGone, HelloFailed, OtherProtocol, UnknownImage
 from gimp_plugin.sama_select.sama.errors import CallingError, ExecutionError
-from gimp_plugin.sama_select.sama.job import Job, Picture, run, run_in_thread
+from gimp_plugin.sama_select.sama.job import Job, Pixels, Timing, ask_engine, run_in_thread
 from gimp_plugin.sama_select.sama.prompt import Prompt
-from gimp_plugin.sama_select.sama.timing import Steps
 
 
 class Server:
@@ -190,7 +189,7 @@ def test_a_refused_picture(server: Server):
 
 # The whole job: which requests are made, in which order.
 
-JOB = Job("select", Picture(4, 3, [bytes(36)], "f00d"), Prompt([(1.0, 1.0)], [1]), "lite")
+JOB = Job("select", Pixels(4, 3, [bytes(36)], "f00d"), Prompt([(1.0, 1.0)], [1]), "lite")
 UNKNOWN = http(404, b'{"code": "unknown_image", "message": "Send it."}')
 RAMP = stream(answer(4, 3), after=bytes(range(12)))
 
@@ -199,7 +198,7 @@ RAMP = stream(answer(4, 3), after=bytes(range(12)))
 def job(server: Server, monkeypatch):
     """Run the job with the engine already found."""
     monkeypatch.setattr(launch, "connect", lambda report: Client(server.port, "t"))
-    return lambda job=JOB: run(job, silent, Steps())
+    return lambda job=JOB: ask_engine(job, silent, Timing())
 
 
 def verbs(server: Server) -> list[bytes]:
@@ -243,7 +242,7 @@ def test_an_engine_that_has_just_left_is_looked_for_again(server: Server, monkey
     clients = [Client(port, "t"), Client(server.port, "t")]
     monkeypatch.setattr(launch, "connect", lambda report: clients.pop(0))
     server.answers = [RAMP]
-    assert run(JOB, silent, Steps()).alpha == bytes(range(12))
+    assert ask_engine(JOB, silent, Timing()).alpha == bytes(range(12))
 
 
 def test_reports_come_in_the_calling_thread_and_errors_are_raised_there():

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gimp_plugin.sama_select.sama.fill import fill
+from gimp_plugin.sama_select.sama.outline import fill
 
 
 def as_array(filled, width, height):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gimp_plugin.sama_select.sama import launch, paths
+from gimp_plugin.sama_select.sama import launch, state
 from gimp_plugin.sama_select.sama.errors import ExecutionError
 
 ENGINE = """
@@ -73,7 +73,7 @@ def test_an_engine_is_started_once_and_then_found(home: Path):
 def test_it_runs_in_a_session_of_its_own_with_an_empty_input(home: Path):
     record(home, "-c", ENGINE)
     launch.connect(quiet)
-    assert paths.start_log().read_text().split()[:2] == ["True", "True"]
+    assert state.start_log().read_text().split()[:2] == ["True", "True"]
 
 
 def test_the_hosts_environment_does_not_reach_the_engine(home: Path, monkeypatch):
@@ -140,8 +140,8 @@ def test_an_engine_that_never_answers_is_given_up(home: Path, monkeypatch):
 @pytest.fixture
 def held_lock(home: Path) -> Iterator[None]:
     """Some engine lives."""
-    paths.lock_file().parent.mkdir()
-    with paths.lock_file().open("w") as lock:
+    state.lock_file().parent.mkdir()
+    with state.lock_file().open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -166,27 +166,27 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize("state", SPOILT, ids=range(len(SPOILT)))
-def test_a_state_file_that_leads_nowhere(home: Path, held_lock: None, state: str):
-    paths.state_file().write_text(state)
+@pytest.mark.parametrize("content", SPOILT, ids=range(len(SPOILT)))
+def test_a_state_file_that_leads_nowhere(home: Path, held_lock: None, content: str):
+    state.state_file().write_text(content)
     assert launch.running() is None
 
 
 def test_a_state_file_that_is_no_file(home: Path, held_lock: None):
-    os.mkfifo(paths.state_file())
+    os.mkfifo(state.state_file())
     assert launch.running() is None
-    paths.state_file().unlink()
-    paths.state_file().mkdir()
+    state.state_file().unlink()
+    state.state_file().mkdir()
     assert launch.running() is None
 
 
 def test_what_listens_at_a_dead_engines_port_hears_nothing(home: Path):
     """It may be another user's: a token, and later a picture, would be theirs."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
-        paths.state_file().parent.mkdir()
-        state = {"port": stranger.getsockname()[1], "token": "t", "pid": 1}
-        paths.state_file().write_text(json.dumps(state))
-        paths.lock_file().touch()
+        state.state_file().parent.mkdir()
+        content = {"port": stranger.getsockname()[1], "token": "t", "pid": 1}
+        state.state_file().write_text(json.dumps(content))
+        state.lock_file().touch()
         assert launch.running() is None
         stranger.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -210,7 +210,7 @@ def test_an_installed_engine_that_is_older_than_its_record_is_used_all_the_same(
 def test_an_engine_that_lives_but_does_not_answer_is_named(home: Path, held_lock: None, monkeypatch):
     monkeypatch.setattr(launch, "START_SECONDS", 1)
     record(home, "-c", "")
-    paths.state_file().write_text('{"port": 1, "token": "t", "pid": 4711}')
+    state.state_file().write_text('{"port": 1, "token": "t", "pid": 4711}')
     with pytest.raises(ExecutionError, match=r"process 4711\) runs but does not answer\. End that process"):
         launch.connect(quiet)
 

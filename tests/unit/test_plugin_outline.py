@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from gimp_plugin.sama_select.sama import outline
-from gimp_plugin.sama_select.sama.fill import fill
 
 SQUARE = [(10.0, 10.0), (50.0, 10.0), (50.0, 50.0), (10.0, 50.0)]
 
@@ -78,7 +77,7 @@ def test_what_lies_around_something_is_worth_a_remark(anchors):
 
 
 def filled(*outlines):
-    region = fill(outline.with_holes(outlines), 100, 100)
+    region = outline.fill(outline.with_holes(outlines), 100, 100)
     return np.frombuffer(bytes(region.mask), np.uint8).reshape(100, 100) > 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gimp_plugin.sama_select.sama import paths as plugin_paths
+from gimp_plugin.sama_select.sama import state
 from sama_core import paths
 
 ENVIRONMENTS = [
@@ -27,13 +27,13 @@ def test_the_plug_in_and_the_engine_agree_on_every_platform(monkeypatch, platfor
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert plugin_paths.home() == paths.home()
-    assert plugin_paths.install_record() == paths.install_record()
-    assert plugin_paths.state_file() == paths.state_file()
-    assert plugin_paths.lock_file() == paths.lock_file()
-    assert plugin_paths.weights_folder() == paths.weights_dir()
-    assert plugin_paths.log_file() == paths.log_file()
-    assert plugin_paths.start_log().parent == paths.log_file().parent
+    assert state.home() == paths.home()
+    assert state.install_record() == paths.install_record()
+    assert state.state_file() == paths.state_file()
+    assert state.lock_file() == paths.lock_file()
+    assert state.weights_folder() == paths.weights_dir()
+    assert state.log_file() == paths.log_file()
+    assert state.start_log().parent == paths.log_file().parent
 
 
 def test_the_platforms_differ(monkeypatch):
@@ -41,10 +41,10 @@ def test_the_platforms_differ(monkeypatch):
     homes = set()
     for platform in ("linux", "darwin", "win32"):
         monkeypatch.setattr(sys, "platform", platform)
-        homes.add(plugin_paths.home())
+        homes.add(state.home())
     assert len(homes) == 3
 
 
 def test_sama_home_overrides(monkeypatch):
     monkeypatch.setenv("SAMA_HOME", os.sep + "mine")
-    assert plugin_paths.home() == Path(os.sep + "mine")
+    assert state.home() == Path(os.sep + "mine")

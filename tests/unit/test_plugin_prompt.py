@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gimp_plugin.sama_select.sama.errors import CallingError
+from gimp_plugin.sama_select.sama.place import Place
 from gimp_plugin.sama_select.sama.prompt import (
     MAX_CLICKS,
-    Frame,
     Prompt,
     Stroke,
     add_exclude,
@@ -18,14 +18,14 @@ from gimp_plugin.sama_select.sama.prompt import (
 )
 from sama_core import prompts
 
-LAYER = Frame(100, 80, -10, 5, "the layer “photo”")
+LAYER = Place(100, 80, -10, 5, "the layer “photo”")
 SQUARE = [(10, 15), (50, 15), (50, 45), (10, 45)]
 TRIANGLE = [(10, 15), (50, 15), (30, 45)]
 
 
-def included(*strokes, frame=LAYER):
+def included(*strokes, place=LAYER):
     prompt = Prompt()
-    add_include(prompt, strokes, frame)
+    add_include(prompt, strokes, place)
     return prompt
 
 

@@ -65,11 +65,15 @@ def cut_out(layer) -> Optional[CutOut]:
 def is_untouched(cut: CutOut) -> bool:
     """Say whether a cut-out's pixels are as SAMA wrote them, and may be written anew."""
     layer = cut.layer
-    locked, above = layer.get_lock_alpha(), layer
-    while above is not None:
-        locked = locked or above.get_lock_content()
-        above = above.get_parent()
+    locked = layer.get_lock_alpha() or locked_at(layer) is not None
     return not locked and layer.has_alpha() and cut.record.digest == digest_of_pixels(layer)
+
+
+def locked_at(layer) -> Optional[Gimp.Layer]:
+    """Return the layer or the group around it whose lock keeps its pixels from being written, or None."""
+    while layer is not None and not layer.get_lock_content():
+        layer = layer.get_parent()
+    return layer
 
 
 def source_of(image, record: Record) -> Optional[Gimp.Layer]:
@@ -161,9 +165,8 @@ def alpha_before(layer) -> Union[str, Plane]:
         return records.NONE
     if pixels.read_alpha(layer) is None:
         return records.OPAQUE
-    width, height, depth = layer.get_width(), layer.get_height(), depth_of(layer.get_image())
-    data = pixels.read(layer, (0, 0, width, height), "A " + depth)
-    return Plane(width, height, depth, data)
+    depth = depth_of(layer.get_image())
+    return Plane(layer.get_width(), layer.get_height(), depth, pixels.read(layer, "A " + depth))
 
 
 def restore_alpha(layer, alpha: Union[str, Plane]) -> None:
@@ -187,13 +190,13 @@ def multiply(layer, plane: Plane) -> None:
 
 def write_plane(mask, plane: Plane) -> None:
     """Write all of a layer mask."""
-    pixels.write(mask, (0, 0, plane.width, plane.height), "Y " + plane.depth, plane.data)
+    pixels.write(mask, "Y " + plane.depth, plane.data, (0, 0, plane.width, plane.height))
 
 
 def plane_of(mask) -> Plane:
     """Return a layer mask's values."""
-    width, height, depth = mask.get_width(), mask.get_height(), depth_of(mask.get_image())
-    return Plane(width, height, depth, pixels.read(mask, (0, 0, width, height), "Y " + depth))
+    depth = depth_of(mask.get_image())
+    return Plane(mask.get_width(), mask.get_height(), depth, pixels.read(mask, "Y " + depth))
 
 
 def depth_of(image) -> str:

@@ -9,9 +9,9 @@ from gi.repository import Gimp
 
 from . import pixels
 from .errors import CallingError, PluginError
-from .job import Picture
-from .place import find
-from .prompt import Frame, Prompt
+from .job import Pixels
+from .place import Place, find, sentence
+from .prompt import Prompt
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _is_in(image, drawable):
     return owner is None or owner != image or any(drawable == layer for layer in image.get_layers())
 
 
-def corner_in(asked: Picture, now: Picture, name: str) -> Tuple[int, int]:
+def corner_in(asked: Pixels, now: Pixels, name: str) -> Tuple[int, int]:
     """Return where the picture as it is now lies in the one that was asked about: (0, 0), or what was cropped away.
 
     Raises:
@@ -68,17 +68,17 @@ def corner_in(asked: Picture, now: Picture, name: str) -> Tuple[int, int]:
     if corner is None:
         raise CallingError(
             "%s was changed while SAMA was at work, so that the result no longer fits, and nothing was written. "
-            "Run the command again." % (name[0].upper() + name[1:])
+            "Run the command again." % sentence(name)
         )
     return corner
 
 
-def selection_that_counts(image, frame: Frame, prompt: Prompt, verb: str, use_selection: bool) -> Optional[str]:
+def selection_that_counts(image, place: Place, prompt: Prompt, verb: str, use_selection: bool) -> Optional[str]:
     """Return the name of the selection's values where it takes part in the run, "" when nothing is selected, else None.
 
     It does where it is what the answer meets, and where it was the prompt: with clicks it is not asked.
     """
-    if verb != "select" and not (use_selection and not prompt.points and _is_box(image, frame, prompt.box)):
+    if verb != "select" and not (use_selection and not prompt.points and _is_box(image, place, prompt.box)):
         return None
     return _name_of_selection(image)
 
@@ -95,13 +95,13 @@ def _name_of_selection(image):
     return "" if Gimp.Selection.is_empty(image) else pixels.digest(image.get_selection(), pixels.MASK)
 
 
-def _is_box(image, frame, box):
+def _is_box(image, place, box):
     _, non_empty, left, top, right, bottom = Gimp.Selection.bounds(image)
     if not non_empty or box is None:
         return False
     return tuple(box) == (
-        max(0, left - frame.x),
-        max(0, top - frame.y),
-        min(frame.width, right - frame.x),
-        min(frame.height, bottom - frame.y),
+        max(0, left - place.x),
+        max(0, top - place.y),
+        min(place.width, right - place.x),
+        min(place.height, bottom - place.y),
     )

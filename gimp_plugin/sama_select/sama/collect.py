@@ -7,15 +7,16 @@ from typing import List, NamedTuple, Optional
 
 from gi.repository import Gimp
 
-from . import memory, origin, pixels, unseen
+from . import again, memory, origin, pixels, unseen
 from .errors import CallingError
-from .prompt import Frame, Prompt, Stroke, add_exclude, add_include, add_selection, check
+from .place import Place
+from .prompt import Prompt, Stroke, add_exclude, add_include, add_selection, check
 
 #: A curve is followed to within this many pixels.
 PRECISION = 1.0
 
 
-class Source(NamedTuple):
+class Drawn(NamedTuple):
     """What says where the thing is: paths, or the selection when `selection` is true; and what is to be left out."""
 
     includes: List[Gimp.Path]
@@ -28,28 +29,28 @@ class Source(NamedTuple):
         return memory.SELECTION if self.selection else memory.PATHS
 
 
-def collect(image, frame: Frame, source: Source) -> Prompt:
+def collect(image, place: Place, drawn: Drawn) -> Prompt:
     """Return the checked prompt in source coordinates.
 
     Raises:
         CallingError: nothing to go on, or something that does not fit the image.
     """
-    prompt = Prompt(notes=list(source.notes))
-    strokes = [stroke for path in source.includes for stroke in _strokes(path)]
-    add_include(prompt, strokes, frame)
-    if source.selection:
+    prompt = Prompt(notes=list(drawn.notes))
+    strokes = [stroke for path in drawn.includes for stroke in _strokes(path)]
+    add_include(prompt, strokes, place)
+    if drawn.selection:
         _, _, *bounds = Gimp.Selection.bounds(image)
-        rectangle = (frame.x, frame.y, frame.width, frame.height)
-        selection = pixels.read(image.get_selection(), rectangle, pixels.MASK)
-        add_selection(prompt, tuple(bounds), selection, frame)
-    if source.exclude is not None:
-        add_exclude(prompt, _strokes(source.exclude), frame)
-    _refuse_undecided(image, source, prompt)
+        rectangle = (place.x, place.y, place.width, place.height)
+        selection = pixels.read(image.get_selection(), pixels.MASK, rectangle)
+        add_selection(prompt, tuple(bounds), selection, place)
+    if drawn.exclude is not None:
+        add_exclude(prompt, _strokes(drawn.exclude), place)
+    _refuse_undecided(image, drawn, prompt)
     check(prompt)
     return prompt
 
 
-def decide(image, include, exclude, use_selection: bool) -> Source:
+def decide(image, include, exclude, use_selection: bool) -> Drawn:
     """Return what says where the thing is: what was chosen, else what the user made last.
 
     After a first run the selection is the previous answer: the user who then adds a click to correct it does not mean
@@ -71,16 +72,16 @@ def decide(image, include, exclude, use_selection: bool) -> Source:
     selected = use_selection and not Gimp.Selection.is_empty(image)
     if include is not None:
         empty = not _holds_anchors(include)
-        return Source([include], exclude or default_exclude(image, [include]), selected and empty, [])
+        return Drawn([include], exclude or default_exclude(image, [include]), selected and empty, [])
     includes = default_include(image, exclude)
     excluding = exclude or default_exclude(image, includes)
     if not selected or not includes:
-        return Source(includes, excluding, selected, [])
+        return Drawn(includes, excluding, selected, [])
     reason = _why_the_selection(image, includes)
     if reason is None:
-        return Source(includes, excluding, False, [])
+        return Drawn(includes, excluding, False, [])
     note = "The selection was taken as a rough outline, for %s. To use the path, choose it at “Clicks on the thing”."
-    return Source([], excluding, True, [note % reason])
+    return Drawn([], excluding, True, [note % reason])
 
 
 def default_include(image, exclude=None) -> List[Gimp.Path]:
@@ -140,18 +141,18 @@ def _came_with_the_file(image, path):
     return False
 
 
-def _refuse_undecided(image, source, prompt):
+def _refuse_undecided(image, drawn, prompt):
     """Raise CallingError where there are clicks, but not which of them are meant."""
     if prompt.is_positive():
         return
     unseen.refuse_quick_mask(image)
-    empty = [path.get_name() for path in source.includes]
+    empty = [path.get_name() for path in drawn.includes]
     if empty:
         raise CallingError(
             "The path “%s” holds no clicks. Click on the thing with the Path tool (B), or choose another path at "
             "“Clicks on the thing”." % empty[0]
         )
-    others = [path for path in image.get_paths() if path != source.exclude and not _excludes(path)]
+    others = [path for path in image.get_paths() if path != drawn.exclude and not _excludes(path)]
     if sum(map(_holds_anchors, others)) > 1:
         raise CallingError(
             "There are %d paths, and none is selected. Choose one at “Clicks on the thing”, or select it in the Paths "
@@ -169,14 +170,7 @@ def _holds_anchors(path):
 
 def _paths_of_shapes(image):
     """The paths from which GIMP 3.2 draws its vector layers."""
-    found, layers = [], list(image.get_layers())
-    while layers:
-        layer = layers.pop()
-        if layer.is_group():
-            layers += layer.get_children()
-        elif getattr(layer, "is_vector_layer", bool)():
-            found.append(layer.get_path())
-    return found
+    return [layer.get_path() for layer in again.all_layers(image) if getattr(layer, "is_vector_layer", bool)()]
 
 
 def _strokes(path):

@@ -8,9 +8,8 @@ from gi.repository import Gimp
 
 from . import again, effects, pixels, records
 from .client import Answer
-from .place import place
-from .plan import Plan
-from .prompt import Frame
+from .place import Place, paste
+from .plan import INDEXED, Plan
 from .records import Record
 from .scratch import copy_into, copy_pixels, done, insert, scratch_like
 
@@ -33,12 +32,12 @@ def keeps_effects(plan: Plan) -> bool:
     return effects.alpha_under(plan.image, layer) == effects.IN_PLACE
 
 
-def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks: dict) -> List[str]:
+def write_new_layer(plan: Plan, place: Place, answer: Answer, live: bool, clicks: dict) -> List[str]:
     """Write the matte as a new layer, or into the cut-out of the run before, and return notes for the user.
 
     Args:
         plan: with output NEW_LAYER.
-        frame: where the answer's pixels lie on the canvas.
+        place: where the answer's pixels lie on the canvas.
         answer: the engine's answer. Its foreground is of the layer below its effects when `live`; None leaves the
             colours of the edge alone.
         live: what `keeps_effects` has said.
@@ -46,7 +45,7 @@ def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks
     """
     image, layer, foreground, notes = plan.image, plan.layer, answer.foreground, []
     if image.get_base_type() == Gimp.ImageBaseType.INDEXED:
-        notes.append("An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge.")
+        notes.append(INDEXED)
         if foreground is not None:
             foreground = None
             notes.append("The colours of the edge are as they were, for an indexed image has no others.")
@@ -59,7 +58,7 @@ def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks
         _, x, y = layer.get_offsets()
         users_mask = None if plan.visible else plan.users_mask()
         if users_mask is not None:
-            _apply_mask(copy, frame, users_mask, (x, y))
+            _apply_mask(copy, place, users_mask, (x, y))
         pixels.multiply_alpha(copy, answer.alpha)
         if live:
             carrier = copy_into(scratch, layer)
@@ -67,8 +66,8 @@ def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks
                 done(carrier.add_alpha())
             copy_pixels(copy, carrier)
             copy = carrier
-        spot = (frame.x, frame.y) if plan.visible else (frame.x - x, frame.y - y)
-        cut = _replace(plan.replaced, copy, spot) if plan.replaced is not None else _add(plan, copy, frame)
+        spot = (place.x, place.y) if plan.visible else (place.x - x, place.y - y)
+        cut = _replace(plan.replaced, copy, spot) if plan.replaced is not None else _add(plan, copy, place)
     digest, mark, tattoo = again.digest_of_pixels(cut), again.mark(layer), layer.get_tattoo()
     again.note(cut, Record(records.CUT_OUT, digest, clicks, plan.visible, mark, tattoo, spot))
     image.set_selected_layers([cut])
@@ -91,19 +90,19 @@ def _uncut(plan, scratch, live):
     return copy
 
 
-def _apply_mask(copy, frame, plane, at):
+def _apply_mask(copy, place, plane, at):
     pixel = len(plane.data) // (plane.width * plane.height)
-    size, onto = (plane.width, plane.height), (frame.width, frame.height)
-    data = place(plane.data, size, (at[0] - frame.x, at[1] - frame.y), onto, pixel)
-    again.multiply(copy, plane._replace(width=frame.width, height=frame.height, data=data))
+    size, onto = (plane.width, plane.height), (place.width, place.height)
+    data = paste(plane.data, size, (at[0] - place.x, at[1] - place.y), onto, pixel)
+    again.multiply(copy, plane._replace(width=place.width, height=place.height, data=data))
 
 
-def _add(plan, copy, frame):
+def _add(plan, copy, place):
     """Insert a copy of the layer `copy` above the one that it was made from."""
     image, layer = plan.image, plan.layer
     cut = Gimp.Layer.new_from_drawable(copy, image)
     again.forget(cut)
-    cut.set_offsets(frame.x, frame.y)
+    cut.set_offsets(place.x, place.y)
     if plan.visible:
         cut.set_name("Visible cut-out")
         # What encloses the layer shows in the picture already.
@@ -147,8 +146,8 @@ def _recolour_edge(scratch, copy, alpha, foreground):
     width, height = copy.get_width(), copy.get_height()
     colours = Gimp.Layer.new(scratch, "", width, height, kind, 100.0, Gimp.LayerMode.NORMAL)
     insert(scratch, colours)
-    pixels.write(colours, (0, 0, width, height), pixels.RGB, foreground)
+    pixels.write(colours, pixels.RGB, foreground)
     mask = colours.create_mask(Gimp.AddMaskType.WHITE)
-    pixels.write_mask(mask, edge)
+    pixels.write(mask, pixels.MASK, edge)
     done(colours.add_mask(mask))
     return scratch.merge_down(colours, Gimp.MergeType.CLIP_TO_BOTTOM_LAYER)

@@ -11,8 +11,7 @@ from typing import Tuple
 from gi.repository import Gimp
 
 from . import again, pixels
-from .place import place
-from .prompt import Frame
+from .place import Place, paste
 from .scratch import copy_into, done, insert, scratch_like
 
 #: How a layer's alpha fares under its effects: it is shown as it is; spread, as by a blur or a shadow; or displaced.
@@ -33,7 +32,7 @@ def on(layer) -> bool:
     return layer.is_group() and any(on(child) for child in layer.get_children())
 
 
-def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
+def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Place]:
     """Return what the user sees of the layer, as one plain layer of the image `target`, and where it lies.
 
     Also the way to a group's pixels: a group that holds a growing layer tells a wrong size of its own buffer, and GIMP
@@ -46,7 +45,7 @@ def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
         record: a matte in the layer's alpha that is to be taken back first.
 
     Returns:
-        a layer at the origin of `target`, as large as the frame: the layer's own place, and what its effects show
+        a layer at the origin of `target`, as large as the place: the layer's own place, and what its effects show
         beyond it on the canvas.
     """
     own = place_of(layer)
@@ -65,13 +64,13 @@ def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
     end_x, end_y = max(own.x - left + own.width, bounds[2]), max(own.y - top + own.height, bounds[3])
     done(shown.resize(end_x - x, end_y - y, -x, -y))
     shown.set_offsets(0, 0)
-    return shown, Frame(end_x - x, end_y - y, left + x, top + y, own.name)
+    return shown, Place(end_x - x, end_y - y, left + x, top + y, own.name)
 
 
-def place_of(layer) -> Frame:
+def place_of(layer) -> Place:
     """Return where the layer itself lies on the canvas, without what effects show beyond it."""
     _, x, y = layer.get_offsets()
-    return Frame(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
+    return Place(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
 
 
 def alpha_under(image, layer) -> str:
@@ -90,9 +89,9 @@ def alpha_under(image, layer) -> str:
         copy.set_offsets(*inside[:2])
         whole = pixels.alpha_of(_shown(scratch), inside)
         pixels.multiply_alpha(copy, _squares(own.width, own.height))
-        cut = pixels.alpha_of(copy, (0, 0, own.width, own.height))
+        cut = pixels.alpha_of(copy)
         shown = _shown(scratch)
-        if pixels.alpha_of(shown, (0, 0, *size)) == place(cut, (own.width, own.height), inside[:2], size):
+        if pixels.alpha_of(shown) == paste(cut, (own.width, own.height), inside[:2], size):
             return IN_PLACE
         left_over = pixels.alpha_of(shown, inside)
     gone = _all_of(cut.translate(_FULL), whole.translate(_CLEAR), left_over.translate(_GONE))

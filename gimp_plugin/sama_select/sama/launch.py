@@ -1,4 +1,4 @@
-"""Finding the user's engine, or starting one, as `docs/protocol.md` lays down."""
+"""Finding the user's engine and what it has, or starting one, as `docs/protocol.md` lays down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
-from . import paths, state
+from . import state
 from .client import Client, EngineGone, HelloFailed, OtherProtocol, Report
 from .errors import ExecutionError
 
@@ -19,6 +19,12 @@ START_SECONDS = 90
 RESTART_SECONDS = 1
 #: How long an older engine may take to end before it is used all the same, in seconds.
 LEAVE_SECONDS = 10
+#: How long a running engine may take to tell its models, in seconds: a dialog is about to open.
+MODELS_SECONDS = 1
+
+#: The model that comes with the engine.
+BUNDLED = "lite"
+_MOST_MODELS, _LONGEST_NAME = 50, 60
 
 #: Variables of the host's Python, dynamic linker, GTK and packaging. GIMP's AppImage preloads its own libraries, its
 #: macOS bundle sets PYTHONHOME, snap sets LD_LIBRARY_PATH: an engine that inherits any of them breaks in odd ways.
@@ -74,7 +80,7 @@ def running(least_version: str = "") -> Optional[Client]:
     Args:
         least_version: an engine of an older version is told to end, and None is returned.
     """
-    found = state.read() if state.engine_lives() else None
+    found = state.address()
     if found is None:
         return None
     client = Client(found.port, found.token)
@@ -93,11 +99,36 @@ def running(least_version: str = "") -> Optional[Client]:
     return client
 
 
-def _wait_for_end(found: state.State) -> None:
+def _wait_for_end(found: state.Address) -> None:
     """Wait until an engine that was told to end cannot be found any more: it answers until the very end."""
     deadline = time.monotonic() + LEAVE_SECONDS
-    while state.engine_lives() and state.read() == found and time.monotonic() < deadline:
+    while state.address() == found and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def models() -> List[str]:
+    """Return the names of the models whose weights are there, as the running engine tells; never empty.
+
+    While no engine runs, the installer's record says which file is which model's, and the folder which are there.
+    """
+    names: Any = None
+    found = state.address()
+    if found is not None:
+        with contextlib.suppress(EngineGone, HelloFailed):
+            described = Client(found.port, found.token).hello(MODELS_SECONDS)
+            names = described.get("installed", described.get("models"))
+    if not isinstance(names, list):
+        names = [BUNDLED, *_models_on_disk()]
+    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME]
+    return names[:_MOST_MODELS] or [BUNDLED]
+
+
+def _models_on_disk():
+    try:
+        model_of = state.read_json(state.install_record())["models"]
+        return [model_of[file.name] for file in sorted(state.weights_folder().iterdir()) if file.name in model_of]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def install_command() -> List[str]:
@@ -106,7 +137,7 @@ def install_command() -> List[str]:
     Raises:
         ExecutionError: there is no usable record.
     """
-    file = paths.install_record()
+    file = state.install_record()
     try:
         record = state.read_json(file)
     except FileNotFoundError:
@@ -135,14 +166,14 @@ def engine_environment(environment: Mapping[str, str]) -> Dict[str, str]:
         for name, value in environment.items()
         if not name.upper().startswith(HOST_PREFIXES) and name.upper() not in HOST_NAMES
     }
-    kept["SAMA_HOME"] = str(paths.home())
+    kept["SAMA_HOME"] = str(state.home())
     kept["PYTHONNOUSERSITE"] = "1"
     kept["PYTHONUTF8"] = "1"
     return kept
 
 
 def _start(command):
-    log = paths.start_log()
+    log = state.start_log()
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         output = log.open("wb")
@@ -157,7 +188,7 @@ def _start(command):
                 stderr=subprocess.STDOUT,
                 env=engine_environment(os.environ),
                 # Not the host's current folder: a script there could shadow a module, and it would stay in use.
-                cwd=str(paths.home()),
+                cwd=str(state.home()),
                 close_fds=True,
                 **_detached(),
             )
@@ -180,7 +211,7 @@ def _detached() -> Dict[str, Any]:
 
 def _installed_version() -> str:
     try:
-        return str(state.read_json(paths.install_record())["version"])
+        return str(state.read_json(state.install_record())["version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
@@ -206,12 +237,12 @@ def _why_not_started(status: int) -> str:
     return "The SAMA engine could not start (exit status %d%s). See %s, then run installer/install.py again." % (
         status,
         _last_words(),
-        paths.start_log(),
+        state.start_log(),
     )
 
 
 def _why_no_answer() -> str:
-    found = state.read() if state.engine_lives() else None
+    found = state.address()
     if found is not None:
         return (
             "The SAMA engine (process %s) runs but does not answer. End that process, then run the command again."
@@ -219,13 +250,13 @@ def _why_no_answer() -> str:
         )
     return "The SAMA engine did not answer within %d seconds. Run the command again; if that does not help, see %s." % (
         START_SECONDS,
-        paths.log_file(),
+        state.log_file(),
     )
 
 
 def _writing_problem() -> Optional[OSError]:
     """What keeps anybody from writing into the engine's folder: a full disk, a quota, permissions; or None."""
-    probe = paths.start_log().with_name("probe-%d" % os.getpid())
+    probe = state.start_log().with_name("probe-%d" % os.getpid())
     try:
         probe.write_bytes(bytes(4096))
         probe.unlink()
@@ -239,17 +270,17 @@ def _writing_problem() -> Optional[OSError]:
 def _unwritable(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The disk with SAMA's folder %s is full. Free some space on it, then run the command again." % (
-            paths.home()
+            state.home()
         )
     return (
         "SAMA's folder %s cannot be written (%s). Make it writable for yourself, or set SAMA_HOME to a folder that is, "
-        "then run the command again." % (paths.home(), error.strerror or error)
+        "then run the command again." % (state.home(), error.strerror or error)
     )
 
 
 def _last_words():
     try:
-        lines = paths.start_log().read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = state.start_log().read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
     return ": " + lines[-1][:200] if lines else ""

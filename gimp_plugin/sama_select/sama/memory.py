@@ -14,6 +14,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from gi.repository import Gimp
 
+from . import pixels
+
 NAME = "sama-gimp-prompt"
 INCLUDE, EXCLUDE = "include", "exclude"
 PATHS, SELECTION = "paths", "selection"
@@ -92,13 +94,9 @@ def path_checksum(path) -> int:
 
 def selection_checksum(image) -> int:
     """A number that changes with every pixel of the selection; 0 when nothing is selected."""
-    # Here and not above: the dialog needs no pixels for an image that has no selection.
-    from . import pixels
-
     if Gimp.Selection.is_empty(image):
         return 0
-    everything = (0, 0, image.get_width(), image.get_height())
-    return zlib.crc32(pixels.read(image.get_selection(), everything, pixels.MASK))
+    return zlib.crc32(pixels.read(image.get_selection(), pixels.MASK))
 
 
 def _find(image, wanted):

@@ -10,12 +10,15 @@ from gi.repository import Gimp
 
 from . import again, effects, records, source
 from .errors import CallingError
-from .prompt import Frame, Prompt
+from .place import sentence
+from .prompt import Prompt
 from .records import Plane, Record
 from .scratch import done, scratch_duplicate
 
 LAYER_MASK, ALPHA, NEW_LAYER = "layer-mask", "alpha", "new-layer"
 REFUSE, REPLACE, INTERSECT = "refuse", "replace", "intersect"
+#: A note on a result in alpha.
+INDEXED = "An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge."
 
 
 @dataclass
@@ -44,11 +47,11 @@ class Plan:
     replaced: Optional[again.CutOut] = None
     notes: List[str] = field(default_factory=list)
 
-    def view(self):
-        """Open what the engine is to look at; see `source.view`. An earlier result of the same is not seen."""
+    def reader(self):
+        """Open what the engine is to look at; see `source.reader`. An earlier result of the same is not seen."""
         if not self.visible:
-            return source.view(self.image, self.layer, self.alpha)
-        return source.view(self.image, None, take_back=self._take_back if self._is_second() else None)
+            return source.reader(self.image, self.layer, self.alpha)
+        return source.reader(self.image, None, take_back=self._take_back if self._is_second() else None)
 
     @contextmanager
     def picture_shown(self):
@@ -138,7 +141,7 @@ def plan_matte(image, drawables, config) -> Plan:
 def _check(made):
     layer, name = made.layer, made.layer.get_name()
     own_place = effects.place_of(layer)
-    if made.visible and not meet(own_place, made.image.get_width(), made.image.get_height()):
+    if made.visible and not own_place.meets(made.image.get_width(), made.image.get_height()):
         raise CallingError("%s lies outside the picture. Move it onto the canvas first." % sentence(own_place.name))
     if made.output == NEW_LAYER:
         return
@@ -175,20 +178,8 @@ def _check(made):
 
 
 def _check_pixels(layer, instead):
-    locked = layer
-    while locked is not None:
-        if locked.get_lock_content():
-            raise CallingError("The pixels of “%s” are locked. Unlock them first.%s" % (locked.get_name(), instead))
-        locked = locked.get_parent()
+    locked = again.locked_at(layer)
+    if locked is not None:
+        raise CallingError("The pixels of “%s” are locked. Unlock them first.%s" % (locked.get_name(), instead))
     if layer.get_lock_alpha():
         raise CallingError("The alpha of “%s” is locked. Unlock it first.%s" % (layer.get_name(), instead))
-
-
-def meet(frame: Frame, width: int, height: int) -> bool:
-    """Say whether some of the frame lies on a canvas of this size."""
-    return frame.x < width and frame.y < height and frame.x + frame.width > 0 and frame.y + frame.height > 0
-
-
-def sentence(name: str) -> str:
-    """Return the name of a frame as a sentence begins with it."""
-    return name[0].upper() + name[1:]

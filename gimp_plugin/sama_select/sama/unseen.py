@@ -8,7 +8,7 @@ from gi.repository import Gimp
 
 from . import pixels
 from .errors import CallingError
-from .prompt import Frame
+from .place import Place
 from .scratch import done
 
 #: GIMP's own name for the channel of the Quick Mask; while there is one, the Quick Mask is on.
@@ -85,7 +85,7 @@ def remarks(image, drawables) -> List[str]:
 class SelectStates:
     """What SAMA Select found before it began, for what is to be said afterwards."""
 
-    def __init__(self, image, layer: Optional[Gimp.Layer], frame: Frame, operation: str) -> None:
+    def __init__(self, image, layer: Optional[Gimp.Layer], place: Place, operation: str) -> None:
         """Look at the image.
 
         Raises:
@@ -98,7 +98,7 @@ class SelectStates:
         )
         self._before = None
         if operation in ("subtract", "intersect"):
-            _refuse_idle_operation(image, frame, operation)
+            _refuse_idle_operation(image, place, operation)
         if operation != "replace":
             self._before = _selection(image)
 
@@ -129,16 +129,16 @@ _NOTHING_CHANGED = {
 }
 
 
-def _refuse_idle_operation(image, frame, operation):
+def _refuse_idle_operation(image, place, operation):
     _, something, left, top, right, bottom = Gimp.Selection.bounds(image)
     instead = "Choose “Replace the current selection” at “Operation”, or select something first."
     doing = "subtract from" if operation == "subtract" else "intersect with"
     if not something:
         raise CallingError("Nothing is selected, so there is nothing to %s. %s" % (doing, instead))
-    apart = left >= frame.x + frame.width or top >= frame.y + frame.height or right <= frame.x or bottom <= frame.y
+    apart = left >= place.x + place.width or top >= place.y + place.height or right <= place.x or bottom <= place.y
     if apart:
         raise CallingError(
-            "The selection lies outside %s, so there is nothing to %s. %s" % (frame.name, doing, instead)
+            "The selection lies outside %s, so there is nothing to %s. %s" % (place.name, doing, instead)
         )
 
 
@@ -151,7 +151,7 @@ def _move_into_quick_mask(image, selection):
     new = Gimp.Channel.new(image, QUICK_MASK, width, height, old.get_opacity(), old.get_color())
     done(image.remove_channel(old))
     done(image.insert_channel(new, None, 0))
-    pixels.write_channel(new, (0, 0, width, height), selection)
+    pixels.write_channel(new, selection)
     done(Gimp.Selection.none(image))
     if layers:
         image.set_selected_layers(layers)
@@ -196,8 +196,7 @@ class MatteStates:
 
 
 def _selection(image):
-    everything = (0, 0, image.get_width(), image.get_height())
-    return pixels.read(image.get_selection(), everything, pixels.MASK)
+    return pixels.read(image.get_selection(), pixels.MASK)
 
 
 def _look(image):

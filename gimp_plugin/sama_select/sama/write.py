@@ -10,9 +10,8 @@ from gi.repository import Gegl, Gimp
 from . import again, pixels, records
 from .client import Answer
 from .errors import CallingError
-from .place import place
-from .plan import LAYER_MASK, Plan, meet, sentence
-from .prompt import Frame
+from .place import Place, sentence
+from .plan import INDEXED, LAYER_MASK, Plan
 from .records import Record
 from .scratch import done, insert
 
@@ -29,26 +28,25 @@ def one_undo_step(image):
         image.undo_group_end()
 
 
-def check_selectable(image, frame: Frame) -> None:
+def check_selectable(image, place: Place) -> None:
     """Raise CallingError when no pixel of the source is on the canvas, where alone a selection can be."""
-    if not meet(frame, image.get_width(), image.get_height()):
-        name = sentence(frame.name)
-        raise CallingError("%s lies outside the canvas, and a selection cannot. Move it first." % name)
+    if not place.meets(image.get_width(), image.get_height()):
+        raise CallingError("%s lies outside the canvas, and a selection cannot. Move it first." % sentence(place.name))
 
 
-def select(image, frame: Frame, alpha: bytes, operation: str, feather: float) -> None:
+def select(image, place: Place, alpha: bytes, operation: str, feather: float) -> None:
     """Combine the answer with the selection; `operation` is replace, add, subtract or intersect."""
     width, height = image.get_width(), image.get_height()
-    left, top = max(0, frame.x), max(0, frame.y)
-    right, bottom = min(width, frame.x + frame.width), min(height, frame.y + frame.height)
+    left, top = max(0, place.x), max(0, place.y)
+    right, bottom = min(width, place.x + place.width), min(height, place.y + place.height)
     size = (right - left, bottom - top)
-    data = place(alpha, (frame.width, frame.height), (frame.x - left, frame.y - top), size)
+    data = place.move(alpha, (left, top), size)
     layers = image.get_selected_layers()
     channel = Gimp.Channel.new(image, "SAMA answer", width, height, 100.0, Gegl.Color.new("black"))
     # A channel can be selected from only while it is in the image.
     done(image.insert_channel(channel, None, 0))
     try:
-        pixels.write_channel(channel, (left, top, *size), data)
+        pixels.write_channel(channel, data, (left, top, *size))
         Gimp.context_set_feather(feather > 0)
         if feather > 0:
             Gimp.context_set_feather_radius(feather, feather)
@@ -59,12 +57,12 @@ def select(image, frame: Frame, alpha: bytes, operation: str, feather: float) ->
             image.set_selected_layers(layers)
 
 
-def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[str]:
+def write_matte(plan: Plan, place: Place, answer: Answer, clicks: dict) -> List[str]:
     """Write the matte into the layer's mask or alpha, and return notes for the user.
 
     Args:
         plan: with output LAYER_MASK or ALPHA.
-        frame: where the answer's pixels lie on the canvas.
+        place: where the answer's pixels lie on the canvas.
         answer: the engine's answer.
         clicks: the prompt, to be noted on the result.
     """
@@ -77,7 +75,7 @@ def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[
         mask = layer.create_mask(Gimp.AddMaskType.WHITE)
         # A group may tell another size than it has.
         size = (mask.get_width(), mask.get_height())
-        alpha = place(answer.alpha, (frame.width, frame.height), (frame.x - x, frame.y - y), size)
+        alpha = place.move(answer.alpha, (x, y), size)
         _fill_mask(plan.image, mask, users_mask, alpha)
         _put_mask(layer, mask)
         digest = again.digest_of_mask(mask)
@@ -89,7 +87,7 @@ def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[
             "The text layer “%s” has become an ordinary layer, for text has no alpha of its own." % layer.get_name()
         )
     if plan.image.get_base_type() == Gimp.ImageBaseType.INDEXED:
-        notes.append("An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge.")
+        notes.append(INDEXED)
     before = again.alpha_before(layer) if plan.alpha is None else plan.alpha.alpha
     if layer.get_mask() is not None:
         done(layer.remove_mask(Gimp.MaskApplyMode.DISCARD))
@@ -98,7 +96,7 @@ def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[
     if users_mask is not None:
         again.multiply(layer, users_mask)
     size = (layer.get_width(), layer.get_height())
-    alpha = place(answer.alpha, (frame.width, frame.height), (frame.x - x, frame.y - y), size)
+    alpha = place.move(answer.alpha, (x, y), size)
     pixels.multiply_alpha(layer, alpha)
     digest = again.digest_of_alpha(layer)
     again.note(layer, Record(records.ALPHA, digest, clicks, plan.visible, alpha=before, mask=users_mask))
@@ -120,7 +118,7 @@ def _put_mask(layer, mask):
 def _fill_mask(image, mask, users_mask, alpha):
     """Fill `mask` with users_mask · alpha, in GIMP's arithmetic: it multiplies when it applies a mask to alpha."""
     if users_mask is None:
-        pixels.write_mask(mask, alpha)
+        pixels.write(mask, pixels.MASK, alpha)
         return
     width, height = mask.get_width(), mask.get_height()
     eight_bit = users_mask.depth == "u8"
@@ -133,8 +131,6 @@ def _fill_mask(image, mask, users_mask, alpha):
         layer.fill(Gimp.FillType.WHITE)
         again.multiply(layer, users_mask)
         pixels.multiply_alpha(layer, alpha)
-        everything = (0, 0, width, height)
-        values = pixels.read(layer, everything, "A " + depth)
-        pixels.write(mask, everything, "Y " + depth, values)
+        pixels.write(mask, "Y " + depth, pixels.read(layer, "A " + depth))
     finally:
         scratch.delete()
