@@ -206,13 +206,14 @@ def depth_of(image) -> str:
 
 
 def _noted(item, kind):
-    found = item.get_parasite(_RESULT)
-    if found is None:
-        return None
-    record = records.decode(bytes(byte & 255 for byte in found.get_data()), (item.get_width(), item.get_height()))
+    record = records.decode(_parasite(item, _RESULT), (item.get_width(), item.get_height()))
     return record if record is not None and record.kind == kind else None
 
 
 def _mark_of(layer):
-    found = layer.get_parasite(_MARK)
-    return "" if found is None else bytes(byte & 255 for byte in found.get_data()).decode("ascii", "replace")
+    return _parasite(layer, _MARK).decode("ascii", "replace")
+
+
+def _parasite(item, name):
+    found = item.get_parasite(name)
+    return b"" if found is None else bytes(byte & 255 for byte in found.get_data())

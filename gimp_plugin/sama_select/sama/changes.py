@@ -10,8 +10,7 @@ from gi.repository import Gimp
 from . import pixels
 from .errors import CallingError, PluginError
 from .job import Pixels
-from .place import Place, find, sentence
-from .prompt import Prompt
+from .place import find, sentence
 
 
 @contextmanager
@@ -73,14 +72,12 @@ def corner_in(asked: Pixels, now: Pixels, name: str) -> Tuple[int, int]:
     return corner
 
 
-def selection_that_counts(image, place: Place, prompt: Prompt, verb: str, use_selection: bool) -> Optional[str]:
+def selection_that_counts(image, verb: str, is_prompt: bool) -> Optional[str]:
     """Return the name of the selection's values where it takes part in the run, "" when nothing is selected, else None.
 
-    It does where it is what the answer meets, and where it was the prompt: with clicks it is not asked.
+    It does where it is what the answer meets, and where it was the prompt.
     """
-    if verb != "select" and not (use_selection and not prompt.points and _is_box(image, place, prompt.box)):
-        return None
-    return _name_of_selection(image)
+    return _name_of_selection(image) if verb == "select" or is_prompt else None
 
 
 def check_selection(before: Optional[str], image) -> None:
@@ -93,15 +90,3 @@ def check_selection(before: Optional[str], image) -> None:
 
 def _name_of_selection(image):
     return "" if Gimp.Selection.is_empty(image) else pixels.digest(image.get_selection(), pixels.MASK)
-
-
-def _is_box(image, place, box):
-    _, non_empty, left, top, right, bottom = Gimp.Selection.bounds(image)
-    if not non_empty or box is None:
-        return False
-    return tuple(box) == (
-        max(0, left - place.x),
-        max(0, top - place.y),
-        min(place.width, right - place.x),
-        min(place.height, bottom - place.y),
-    )

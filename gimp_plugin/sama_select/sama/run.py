@@ -112,9 +112,7 @@ class _Question:
         with timing.step("collect"):
             drawn = collect.decide(self.image, include, exclude, use_selection)
             self.prompt, self.used = collect.collect(self.image, reader.place, drawn), drawn.used()
-            self.selection = changes.selection_that_counts(
-                self.image, reader.place, self.prompt, self.verb, use_selection
-            )
+            self.selection = changes.selection_that_counts(self.image, self.verb, drawn.selection)
         if before_reading is not None:
             before_reading(self.prompt)
         Gimp.progress_init("SAMA: reading the picture")

@@ -37,6 +37,14 @@ def scratch_like(image, width: int, height: int) -> Iterator[Gimp.Image]:
 
 
 @contextmanager
+def gray_scratch(width: int, height: int, precision: Gimp.Precision) -> Iterator[Gimp.Image]:
+    """Give an image of one channel."""
+    gray = Gimp.ImageBaseType.GRAY
+    with _deleted_after(Gimp.Image.new_with_precision(width, height, gray, precision)) as scratch:
+        yield scratch
+
+
+@contextmanager
 def scratch_duplicate(image) -> Iterator[Gimp.Image]:
     """Give a duplicate of the whole image."""
     with _deleted_after(image.duplicate()) as scratch:

@@ -54,19 +54,14 @@ def why_unseen(layer, itself: bool = True) -> Optional[str]:
         return "The layer “%s” has an opacity of 0. Raise it in the Layers dialog to see the result." % name
     group = layer.get_parent()
     while group is not None:
+        names = (name, group.get_name())
         if not group.get_visible():
             return (
                 "“%s” is in the hidden layer group “%s”. Show the group (the eye in the Layers dialog) to see it."
-                % (
-                    name,
-                    group.get_name(),
-                )
+                % names
             )
         if group.get_opacity() == 0:
-            return "“%s” is in the layer group “%s” of opacity 0. Raise that in the Layers dialog to see it." % (
-                name,
-                group.get_name(),
-            )
+            return "“%s” is in the layer group “%s” of opacity 0. Raise that in the Layers dialog to see it." % names
         group = group.get_parent()
     return None
 

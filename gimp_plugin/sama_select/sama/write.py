@@ -13,7 +13,7 @@ from .errors import CallingError
 from .place import Place, sentence
 from .plan import INDEXED, LAYER_MASK, Plan
 from .records import Record
-from .scratch import done, insert
+from .scratch import done, gray_scratch, insert
 
 
 @contextmanager
@@ -123,14 +123,10 @@ def _fill_mask(image, mask, users_mask, alpha):
     width, height = mask.get_width(), mask.get_height()
     eight_bit = users_mask.depth == "u8"
     precision, depth = (Gimp.Precision.U8_LINEAR, "u8") if eight_bit else (Gimp.Precision.FLOAT_LINEAR, "float")
-    scratch = Gimp.Image.new_with_precision(width, height, Gimp.ImageBaseType.GRAY, precision)
-    scratch.undo_disable()
-    try:
+    with gray_scratch(width, height, precision) as scratch:
         layer = Gimp.Layer.new(scratch, "", width, height, Gimp.ImageType.GRAYA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
         insert(scratch, layer)
         layer.fill(Gimp.FillType.WHITE)
         again.multiply(layer, users_mask)
         pixels.multiply_alpha(layer, alpha)
         pixels.write(mask, "Y " + depth, pixels.read(layer, "A " + depth))
-    finally:
-        scratch.delete()
