@@ -255,11 +255,11 @@ def test_settings_of_the_users_own_python_do_not_leak_in(machine, profile, built
 
 def test_update_of_the_plug_in_drops_old_files_and_keeps_foreign_ones(machine, profile, quick, tmp_path):
     older = copy_of_the_checkout(tmp_path / "older version")
-    (older / "gimp_plugin" / "sama_select" / "sama_dropped.py").write_text("")
+    (older / "gimp_plugin" / "sama_select" / "sama" / "dropped.py").write_text("")
     (older / "gimp_plugin" / "sama_select" / "sama" / "client.py").write_text("older = True\n")
     machine.install(*quick, installer=older / "installer" / "install.py")
     target = profile / "plug-ins" / "sama_select"
-    assert "sama_dropped.py" in present(target)
+    assert "sama/dropped.py" in present(target)
     (target / "notes.txt").write_text("mine")
     machine.install(*quick)
     assert present(target) == {**shipped(), "notes.txt": b"mine"}
