@@ -1,4 +1,4 @@
-"""Plug-in and engine must find each other: both state the same rule for their folder, each in its own code."""
+"""What plug-in and engine state each in its own code: the rule for their folder, and what is refused early or late."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gimp_plugin.sama_select.sama import state
-from sama_core import paths
+from gimp_plugin.sama_select.sama import client, state
+from sama_core import images, paths
 
 ENVIRONMENTS = [
     {},
@@ -48,3 +48,7 @@ def test_the_platforms_differ(monkeypatch):
 def test_sama_home_overrides(monkeypatch):
     monkeypatch.setenv("SAMA_HOME", os.sep + "mine")
     assert state.home() == Path(os.sep + "mine")
+
+
+def test_the_cap_on_pictures_is_the_engines_own():
+    assert (client.MAX_PIXELS, client.MAX_SIDE) == (images.MAX_PIXELS, images.MAX_SIDE)
