@@ -93,8 +93,8 @@ def is_current(source: Path, plug_ins: Path, manifest: Manifest) -> bool:
 def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> None:
     """Put the plug-in into `plug_ins`, in place of an older one, and note its files in the manifest.
 
-    The new folder is made ready beside the old one and then takes its name. Files in the old folder that the
-    installer did not put there stay. `clear_leftovers` removes the old one once nothing can fail any more.
+    The new folder is made ready beside the old one and then takes its name. Files in the old folder that are not
+    SAMA's stay. `clear_leftovers` removes the old one once nothing can fail any more.
 
     Raises:
         InstallError: the files cannot be written; the old plug-in is in place then.
