@@ -5,23 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import List
 
-import gi
+from gi.repository import Gegl, Gimp
 
-gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-import sama_again  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_plan  # noqa: E402
-import sama_record  # noqa: E402
-import sama_scratch  # noqa: E402
-from gi.repository import Gegl, Gimp  # noqa: E402
-from sama_client import Answer  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_place import place  # noqa: E402
-from sama_plan import Plan  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
-from sama_record import Record  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import again, pixels, records
+from .client import Answer
+from .errors import CallingError
+from .place import Place, sentence
+from .plan import INDEXED, LAYER_MASK, Plan
+from .records import Record
+from .scratch import done, gray_scratch, insert
 
 
 @contextmanager
@@ -36,26 +28,25 @@ def one_undo_step(image):
         image.undo_group_end()
 
 
-def check_selectable(image, frame: Frame) -> None:
+def check_selectable(image, place: Place) -> None:
     """Raise CallingError when no pixel of the source is on the canvas, where alone a selection can be."""
-    if not sama_plan.meet(frame, image.get_width(), image.get_height()):
-        name = sama_plan.sentence(frame.name)
-        raise CallingError("%s lies outside the canvas, and a selection cannot. Move it first." % name)
+    if not place.meets(image.get_width(), image.get_height()):
+        raise CallingError("%s lies outside the canvas, and a selection cannot. Move it first." % sentence(place.name))
 
 
-def select(image, frame: Frame, alpha: bytes, operation: str, feather: float) -> None:
+def select(image, place: Place, alpha: bytes, operation: str, feather: float) -> None:
     """Combine the answer with the selection; `operation` is replace, add, subtract or intersect."""
     width, height = image.get_width(), image.get_height()
-    left, top = max(0, frame.x), max(0, frame.y)
-    right, bottom = min(width, frame.x + frame.width), min(height, frame.y + frame.height)
+    left, top = max(0, place.x), max(0, place.y)
+    right, bottom = min(width, place.x + place.width), min(height, place.y + place.height)
     size = (right - left, bottom - top)
-    data = place(alpha, (frame.width, frame.height), (frame.x - left, frame.y - top), size)
+    data = place.move(alpha, (left, top), size)
     layers = image.get_selected_layers()
     channel = Gimp.Channel.new(image, "SAMA answer", width, height, 100.0, Gegl.Color.new("black"))
     # A channel can be selected from only while it is in the image.
     done(image.insert_channel(channel, None, 0))
     try:
-        sama_pixels.write_channel(channel, (left, top, *size), data)
+        pixels.write_channel(channel, data, (left, top, *size))
         Gimp.context_set_feather(feather > 0)
         if feather > 0:
             Gimp.context_set_feather_radius(feather, feather)
@@ -66,29 +57,29 @@ def select(image, frame: Frame, alpha: bytes, operation: str, feather: float) ->
             image.set_selected_layers(layers)
 
 
-def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[str]:
+def write_matte(plan: Plan, place: Place, answer: Answer, clicks: dict) -> List[str]:
     """Write the matte into the layer's mask or alpha, and return notes for the user.
 
     Args:
         plan: with output LAYER_MASK or ALPHA.
-        frame: where the answer's pixels lie on the canvas.
+        place: where the answer's pixels lie on the canvas.
         answer: the engine's answer.
         clicks: the prompt, to be noted on the result.
     """
     layer, users_mask = plan.layer, plan.users_mask()
     _, x, y = layer.get_offsets()
-    if plan.output == sama_plan.LAYER_MASK:
+    if plan.output == LAYER_MASK:
         if plan.alpha is not None:
-            sama_again.restore_alpha(layer, plan.alpha.alpha)
-            sama_again.forget_alpha(layer)
+            again.restore_alpha(layer, plan.alpha.alpha)
+            again.forget_alpha(layer)
         mask = layer.create_mask(Gimp.AddMaskType.WHITE)
         # A group may tell another size than it has.
         size = (mask.get_width(), mask.get_height())
-        alpha = place(answer.alpha, (frame.width, frame.height), (frame.x - x, frame.y - y), size)
+        alpha = place.move(answer.alpha, (x, y), size)
         _fill_mask(plan.image, mask, users_mask, alpha)
         _put_mask(layer, mask)
-        digest = sama_again.digest_of_mask(mask)
-        sama_again.note(mask, Record(sama_record.MASK, digest, clicks, plan.visible, mask=users_mask))
+        digest = again.digest_of_mask(mask)
+        again.note(mask, Record(records.MASK, digest, clicks, plan.visible, mask=users_mask))
         return []
     notes = []
     if layer.is_text_layer():
@@ -96,19 +87,19 @@ def write_matte(plan: Plan, frame: Frame, answer: Answer, clicks: dict) -> List[
             "The text layer “%s” has become an ordinary layer, for text has no alpha of its own." % layer.get_name()
         )
     if plan.image.get_base_type() == Gimp.ImageBaseType.INDEXED:
-        notes.append("An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge.")
-    before = sama_again.alpha_before(layer) if plan.alpha is None else plan.alpha.alpha
+        notes.append(INDEXED)
+    before = again.alpha_before(layer) if plan.alpha is None else plan.alpha.alpha
     if layer.get_mask() is not None:
         done(layer.remove_mask(Gimp.MaskApplyMode.DISCARD))
     if plan.alpha is not None:
-        sama_again.restore_alpha(layer, before)
+        again.restore_alpha(layer, before)
     if users_mask is not None:
-        sama_again.multiply(layer, users_mask)
+        again.multiply(layer, users_mask)
     size = (layer.get_width(), layer.get_height())
-    alpha = place(answer.alpha, (frame.width, frame.height), (frame.x - x, frame.y - y), size)
-    sama_pixels.multiply_alpha(layer, alpha)
-    digest = sama_again.digest_of_alpha(layer)
-    sama_again.note(layer, Record(sama_record.ALPHA, digest, clicks, plan.visible, alpha=before, mask=users_mask))
+    alpha = place.move(answer.alpha, (x, y), size)
+    pixels.multiply_alpha(layer, alpha)
+    digest = again.digest_of_alpha(layer)
+    again.note(layer, Record(records.ALPHA, digest, clicks, plan.visible, alpha=before, mask=users_mask))
     return notes
 
 
@@ -127,21 +118,15 @@ def _put_mask(layer, mask):
 def _fill_mask(image, mask, users_mask, alpha):
     """Fill `mask` with users_mask · alpha, in GIMP's arithmetic: it multiplies when it applies a mask to alpha."""
     if users_mask is None:
-        sama_pixels.write_mask(mask, alpha)
+        pixels.write(mask, pixels.MASK, alpha)
         return
     width, height = mask.get_width(), mask.get_height()
     eight_bit = users_mask.depth == "u8"
     precision, depth = (Gimp.Precision.U8_LINEAR, "u8") if eight_bit else (Gimp.Precision.FLOAT_LINEAR, "float")
-    scratch = Gimp.Image.new_with_precision(width, height, Gimp.ImageBaseType.GRAY, precision)
-    scratch.undo_disable()
-    try:
+    with gray_scratch(width, height, precision) as scratch:
         layer = Gimp.Layer.new(scratch, "", width, height, Gimp.ImageType.GRAYA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
-        sama_scratch.insert(scratch, layer)
+        insert(scratch, layer)
         layer.fill(Gimp.FillType.WHITE)
-        sama_again.multiply(layer, users_mask)
-        sama_pixels.multiply_alpha(layer, alpha)
-        everything = (0, 0, width, height)
-        values = sama_pixels.read(layer, everything, "A " + depth)
-        sama_pixels.write(mask, everything, "Y " + depth, values)
-    finally:
-        scratch.delete()
+        again.multiply(layer, users_mask)
+        pixels.multiply_alpha(layer, alpha)
+        pixels.write(mask, "Y " + depth, pixels.read(layer, "A " + depth))

@@ -12,10 +12,9 @@ import json
 import zlib
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp  # noqa: E402
+from . import pixels
 
 NAME = "sama-gimp-prompt"
 INCLUDE, EXCLUDE = "include", "exclude"
@@ -95,13 +94,9 @@ def path_checksum(path) -> int:
 
 def selection_checksum(image) -> int:
     """A number that changes with every pixel of the selection; 0 when nothing is selected."""
-    # Here and not above: the dialog needs no pixels for an image that has no selection.
-    import sama_pixels
-
     if Gimp.Selection.is_empty(image):
         return 0
-    everything = (0, 0, image.get_width(), image.get_height())
-    return zlib.crc32(sama_pixels.read(image.get_selection(), everything, sama_pixels.MASK))
+    return zlib.crc32(pixels.read(image.get_selection(), pixels.MASK))
 
 
 def _find(image, wanted):

@@ -1,11 +1,37 @@
-"""Moving a picture in bytes from one frame to another: layer to canvas and back."""
+"""Where pixels lie on the canvas, and moving them in bytes from one place to another. No GIMP in here."""
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 
-def place(
+class Place(NamedTuple):
+    """Where the source lies, whose pixels the engine sees: size, offset on the canvas, and its name in a message."""
+
+    width: int
+    height: int
+    x: int
+    y: int
+    name: str
+
+    def meets(self, width: int, height: int) -> bool:
+        """Say whether some of it lies on a canvas of this size."""
+        return self.x < width and self.y < height and self.x + self.width > 0 and self.y + self.height > 0
+
+    def move(self, data: bytes, corner: Tuple[int, int], onto: Tuple[int, int]) -> bytes:
+        """Return `data`, a byte for each pixel here, as it lies on a picture of size `onto`, for the rest black.
+
+        `corner` is where the left top corner of that picture lies on the canvas. What sticks out is cut off.
+        """
+        return paste(data, (self.width, self.height), (self.x - corner[0], self.y - corner[1]), onto)
+
+
+def sentence(name: str) -> str:
+    """Return the name of a place as a sentence begins with it."""
+    return name[0].upper() + name[1:]
+
+
+def paste(
     data: bytes, size: Tuple[int, int], offset: Tuple[int, int], onto: Tuple[int, int], channels: int = 1
 ) -> bytes:
     """Return a picture of size `onto`, black but for `data` at `offset`; what sticks out is cut off.

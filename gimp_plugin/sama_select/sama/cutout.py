@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import List
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_again  # noqa: E402
-import sama_effects  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_record  # noqa: E402
-import sama_scratch  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_client import Answer  # noqa: E402
-from sama_place import place  # noqa: E402
-from sama_plan import Plan  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
-from sama_record import Record  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import again, effects, pixels, records
+from .client import Answer
+from .place import Place, paste
+from .plan import INDEXED, Plan
+from .records import Record
+from .scratch import copy_into, copy_pixels, done, insert, scratch_like
 
 #: bytes.translate tables
 _PARTLY = b"\x00" + b"\xff" * 254 + b"\x00"
@@ -32,19 +25,19 @@ def keeps_effects(plan: Plan) -> bool:
     show. Where a cut-out is made again, it stays as it was.
     """
     layer = plan.layer
-    if plan.visible or type(layer) is not Gimp.Layer or not sama_effects.on(layer):
+    if plan.visible or type(layer) is not Gimp.Layer or not effects.on(layer):
         return False
     if plan.replaced is not None and not plan.replaced.layer.get_filters():
         return False
-    return sama_effects.alpha_under(plan.image, layer) == sama_effects.IN_PLACE
+    return effects.alpha_under(plan.image, layer) == effects.IN_PLACE
 
 
-def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks: dict) -> List[str]:
+def write_new_layer(plan: Plan, place: Place, answer: Answer, live: bool, clicks: dict) -> List[str]:
     """Write the matte as a new layer, or into the cut-out of the run before, and return notes for the user.
 
     Args:
         plan: with output NEW_LAYER.
-        frame: where the answer's pixels lie on the canvas.
+        place: where the answer's pixels lie on the canvas.
         answer: the engine's answer. Its foreground is of the layer below its effects when `live`; None leaves the
             colours of the edge alone.
         live: what `keeps_effects` has said.
@@ -52,31 +45,31 @@ def write_new_layer(plan: Plan, frame: Frame, answer: Answer, live: bool, clicks
     """
     image, layer, foreground, notes = plan.image, plan.layer, answer.foreground, []
     if image.get_base_type() == Gimp.ImageBaseType.INDEXED:
-        notes.append("An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge.")
+        notes.append(INDEXED)
         if foreground is not None:
             foreground = None
             notes.append("The colours of the edge are as they were, for an indexed image has no others.")
-    if not plan.visible and not live and sama_effects.on(layer):
+    if not plan.visible and not live and effects.on(layer):
         notes.append("The effects of “%s” are merged into its cut-out; the layer itself keeps them." % layer.get_name())
-    with sama_scratch.like(image, answer.width, answer.height) as scratch:
+    with scratch_like(image, answer.width, answer.height) as scratch:
         copy = _uncut(plan, scratch, live)
         if foreground is not None:
             copy = _recolour_edge(scratch, copy, answer.alpha, foreground)
         _, x, y = layer.get_offsets()
         users_mask = None if plan.visible else plan.users_mask()
         if users_mask is not None:
-            _apply_mask(copy, frame, users_mask, (x, y))
-        sama_pixels.multiply_alpha(copy, answer.alpha)
+            _apply_mask(copy, place, users_mask, (x, y))
+        pixels.multiply_alpha(copy, answer.alpha)
         if live:
-            carrier = sama_scratch.copy_into(scratch, layer)
+            carrier = copy_into(scratch, layer)
             if not carrier.has_alpha():
                 done(carrier.add_alpha())
-            sama_scratch.copy_pixels(copy, carrier)
+            copy_pixels(copy, carrier)
             copy = carrier
-        spot = (frame.x, frame.y) if plan.visible else (frame.x - x, frame.y - y)
-        cut = _replace(plan.replaced, copy, spot) if plan.replaced is not None else _add(plan, copy, frame)
-    digest, mark, tattoo = sama_again.digest_of_pixels(cut), sama_again.mark(layer), layer.get_tattoo()
-    sama_again.note(cut, Record(sama_record.CUT_OUT, digest, clicks, plan.visible, mark, tattoo, spot))
+        spot = (place.x, place.y) if plan.visible else (place.x - x, place.y - y)
+        cut = _replace(plan.replaced, copy, spot) if plan.replaced is not None else _add(plan, copy, place)
+    digest, mark, tattoo = again.digest_of_pixels(cut), again.mark(layer), layer.get_tattoo()
+    again.note(cut, Record(records.CUT_OUT, digest, clicks, plan.visible, mark, tattoo, spot))
     image.set_selected_layers([cut])
     return notes
 
@@ -86,30 +79,30 @@ def _uncut(plan, scratch, live):
     layer = plan.layer
     if plan.visible:
         with plan.picture_shown() as picture:
-            return sama_scratch.insert(scratch, Gimp.Layer.new_from_visible(picture, scratch, "visible"))
-    if type(layer) is not Gimp.Layer or (sama_effects.on(layer) and not live):
-        return sama_effects.render(plan.image, layer, scratch, plan.alpha)[0]
-    copy = sama_scratch.copy_into(scratch, layer)
+            return insert(scratch, Gimp.Layer.new_from_visible(picture, scratch, "visible"))
+    if type(layer) is not Gimp.Layer or (effects.on(layer) and not live):
+        return effects.render(plan.image, layer, scratch, plan.alpha)[0]
+    copy = copy_into(scratch, layer)
     for effect in copy.get_filters():
         done(effect.delete())
     if plan.alpha is not None:
-        sama_again.restore_alpha(copy, plan.alpha.alpha)
+        again.restore_alpha(copy, plan.alpha.alpha)
     return copy
 
 
-def _apply_mask(copy, frame, plane, at):
+def _apply_mask(copy, place, plane, at):
     pixel = len(plane.data) // (plane.width * plane.height)
-    size, onto = (plane.width, plane.height), (frame.width, frame.height)
-    data = place(plane.data, size, (at[0] - frame.x, at[1] - frame.y), onto, pixel)
-    sama_again.multiply(copy, plane._replace(width=frame.width, height=frame.height, data=data))
+    size, onto = (plane.width, plane.height), (place.width, place.height)
+    data = paste(plane.data, size, (at[0] - place.x, at[1] - place.y), onto, pixel)
+    again.multiply(copy, plane._replace(width=place.width, height=place.height, data=data))
 
 
-def _add(plan, copy, frame):
+def _add(plan, copy, place):
     """Insert a copy of the layer `copy` above the one that it was made from."""
     image, layer = plan.image, plan.layer
     cut = Gimp.Layer.new_from_drawable(copy, image)
-    sama_again.forget(cut)
-    cut.set_offsets(frame.x, frame.y)
+    again.forget(cut)
+    cut.set_offsets(place.x, place.y)
     if plan.visible:
         cut.set_name("Visible cut-out")
         # What encloses the layer shows in the picture already.
@@ -133,7 +126,7 @@ def _replace(replaced, copy, spot):
     # These two are what GIMP can undo; the copy itself it would not even notice.
     done(cut.flatten())
     done(cut.add_alpha())
-    sama_scratch.copy_pixels(copy, cut)
+    copy_pixels(copy, cut)
     return cut
 
 
@@ -143,7 +136,7 @@ def _recolour_edge(scratch, copy, alpha, foreground):
     A pixel that was transparent before stays too: the engine saw it over grey.
     """
     edge = alpha.translate(_PARTLY)
-    before = sama_pixels.read_alpha(copy)
+    before = pixels.read_alpha(copy)
     if before is not None:
         both = int.from_bytes(edge, "little") & int.from_bytes(before.translate(_OPAQUE), "little")
         edge = both.to_bytes(len(edge), "little")
@@ -152,9 +145,9 @@ def _recolour_edge(scratch, copy, alpha, foreground):
     kind = Gimp.ImageType.GRAY_IMAGE if gray else Gimp.ImageType.RGB_IMAGE
     width, height = copy.get_width(), copy.get_height()
     colours = Gimp.Layer.new(scratch, "", width, height, kind, 100.0, Gimp.LayerMode.NORMAL)
-    sama_scratch.insert(scratch, colours)
-    sama_pixels.write(colours, (0, 0, width, height), sama_pixels.RGB, foreground)
+    insert(scratch, colours)
+    pixels.write(colours, pixels.RGB, foreground)
     mask = colours.create_mask(Gimp.AddMaskType.WHITE)
-    sama_pixels.write_mask(mask, edge)
+    pixels.write(mask, pixels.MASK, edge)
     done(colours.add_mask(mask))
     return scratch.merge_down(colours, Gimp.MergeType.CLIP_TO_BOTTOM_LAYER)

@@ -1,4 +1,4 @@
-"""Finding the user's engine, or starting one, as `docs/protocol.md` lays down."""
+"""Finding the user's engine and what it has, or starting one, as `docs/protocol.md` lays down."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ import sys
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
-import sama_paths
-import sama_state
-from sama_client import Client, EngineGone, HelloFailed, OtherProtocol, Report
-from sama_errors import ExecutionError
+from . import state
+from .client import Client, EngineGone, HelloFailed, OtherProtocol, Report
+from .errors import ExecutionError
 
 START_SECONDS = 90
 #: How long an engine that gave way to another one is not replaced, in seconds.
 RESTART_SECONDS = 1
 #: How long an older engine may take to end before it is used all the same, in seconds.
 LEAVE_SECONDS = 10
+#: How long a running engine may take to tell its models, in seconds: a dialog is about to open.
+MODELS_SECONDS = 1
+
+#: The model that comes with the engine.
+BUNDLED = "lite"
+_MOST_MODELS, _LONGEST_NAME = 50, 60
 
 #: Variables of the host's Python, dynamic linker, GTK and packaging. GIMP's AppImage preloads its own libraries, its
 #: macOS bundle sets PYTHONHOME, snap sets LD_LIBRARY_PATH: an engine that inherits any of them breaks in odd ways.
@@ -63,7 +68,7 @@ def connect(report: Report) -> Client:
         if status not in (None, 0):
             raise ExecutionError(_why_not_started(status))
         # Status 0 means that another engine held the lock: it is about to answer, or it has ended meanwhile.
-        if status == 0 and time.monotonic() - started > RESTART_SECONDS and not sama_state.engine_lives():
+        if status == 0 and time.monotonic() - started > RESTART_SECONDS and not state.engine_lives():
             child, started = _start(command), time.monotonic()
         time.sleep(0.05)
     raise ExecutionError(_why_no_answer())
@@ -75,10 +80,10 @@ def running(least_version: str = "") -> Optional[Client]:
     Args:
         least_version: an engine of an older version is told to end, and None is returned.
     """
-    state = sama_state.read() if sama_state.engine_lives() else None
-    if state is None:
+    found = state.address()
+    if found is None:
         return None
-    client = Client(state.port, state.token)
+    client = Client(found.port, found.token)
     try:
         described = client.hello()
     except OtherProtocol:
@@ -89,16 +94,41 @@ def running(least_version: str = "") -> Optional[Client]:
         return None
     if _is_older(str(described.get("version", "")), least_version):
         client.shutdown()
-        _wait_for_end(state)
+        _wait_for_end(found)
         return None
     return client
 
 
-def _wait_for_end(state: sama_state.State) -> None:
+def _wait_for_end(found: state.Address) -> None:
     """Wait until an engine that was told to end cannot be found any more: it answers until the very end."""
     deadline = time.monotonic() + LEAVE_SECONDS
-    while sama_state.engine_lives() and sama_state.read() == state and time.monotonic() < deadline:
+    while state.address() == found and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def models() -> List[str]:
+    """Return the names of the models whose weights are there, as the running engine tells; never empty.
+
+    While no engine runs, the installer's record says which file is which model's, and the folder which are there.
+    """
+    names: Any = None
+    found = state.address()
+    if found is not None:
+        with contextlib.suppress(EngineGone, HelloFailed):
+            described = Client(found.port, found.token).hello(MODELS_SECONDS)
+            names = described.get("installed", described.get("models"))
+    if not isinstance(names, list):
+        names = [BUNDLED, *_models_on_disk()]
+    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME]
+    return names[:_MOST_MODELS] or [BUNDLED]
+
+
+def _models_on_disk():
+    try:
+        model_of = state.read_json(state.install_record())["models"]
+        return [model_of[file.name] for file in sorted(state.weights_folder().iterdir()) if file.name in model_of]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def install_command() -> List[str]:
@@ -107,9 +137,9 @@ def install_command() -> List[str]:
     Raises:
         ExecutionError: there is no usable record.
     """
-    file = sama_paths.install_record()
+    file = state.install_record()
     try:
-        record = sama_state.read_json(file)
+        record = state.read_json(file)
     except FileNotFoundError:
         raise ExecutionError(
             "The SAMA engine is not installed (%s is missing). Run installer/install.py, then try again." % file
@@ -136,14 +166,14 @@ def engine_environment(environment: Mapping[str, str]) -> Dict[str, str]:
         for name, value in environment.items()
         if not name.upper().startswith(HOST_PREFIXES) and name.upper() not in HOST_NAMES
     }
-    kept["SAMA_HOME"] = str(sama_paths.home())
+    kept["SAMA_HOME"] = str(state.home())
     kept["PYTHONNOUSERSITE"] = "1"
     kept["PYTHONUTF8"] = "1"
     return kept
 
 
 def _start(command):
-    log = sama_paths.start_log()
+    log = state.start_log()
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         output = log.open("wb")
@@ -158,7 +188,7 @@ def _start(command):
                 stderr=subprocess.STDOUT,
                 env=engine_environment(os.environ),
                 # Not the host's current folder: a script there could shadow a module, and it would stay in use.
-                cwd=str(sama_paths.home()),
+                cwd=str(state.home()),
                 close_fds=True,
                 **_detached(),
             )
@@ -181,7 +211,7 @@ def _detached() -> Dict[str, Any]:
 
 def _installed_version() -> str:
     try:
-        return str(sama_state.read_json(sama_paths.install_record())["version"])
+        return str(state.read_json(state.install_record())["version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
@@ -207,26 +237,26 @@ def _why_not_started(status: int) -> str:
     return "The SAMA engine could not start (exit status %d%s). See %s, then run installer/install.py again." % (
         status,
         _last_words(),
-        sama_paths.start_log(),
+        state.start_log(),
     )
 
 
 def _why_no_answer() -> str:
-    state = sama_state.read() if sama_state.engine_lives() else None
-    if state is not None:
+    found = state.address()
+    if found is not None:
         return (
             "The SAMA engine (process %s) runs but does not answer. End that process, then run the command again."
-            % (state.pid)
+            % found.pid
         )
     return "The SAMA engine did not answer within %d seconds. Run the command again; if that does not help, see %s." % (
         START_SECONDS,
-        sama_paths.log_file(),
+        state.log_file(),
     )
 
 
 def _writing_problem() -> Optional[OSError]:
     """What keeps anybody from writing into the engine's folder: a full disk, a quota, permissions; or None."""
-    probe = sama_paths.start_log().with_name("probe-%d" % os.getpid())
+    probe = state.start_log().with_name("probe-%d" % os.getpid())
     try:
         probe.write_bytes(bytes(4096))
         probe.unlink()
@@ -240,17 +270,17 @@ def _writing_problem() -> Optional[OSError]:
 def _unwritable(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The disk with SAMA's folder %s is full. Free some space on it, then run the command again." % (
-            sama_paths.home()
+            state.home()
         )
     return (
         "SAMA's folder %s cannot be written (%s). Make it writable for yourself, or set SAMA_HOME to a folder that is, "
-        "then run the command again." % (sama_paths.home(), error.strerror or error)
+        "then run the command again." % (state.home(), error.strerror or error)
     )
 
 
 def _last_words():
     try:
-        lines = sama_paths.start_log().read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = state.start_log().read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
     return ": " + lines[-1][:200] if lines else ""

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Iterable, List, Optional
 
-import sama_paths
-from sama_errors import CallingError, ExecutionError
+from . import state
+from .errors import CallingError, ExecutionError
 
 PROTOCOL = 1
 HELLO_SECONDS = 10
@@ -215,7 +215,7 @@ def stopped() -> ExecutionError:
     """The error for an engine that died, hung up or fell silent in the middle of something."""
     return ExecutionError(
         "The SAMA engine stopped in the middle of the job. Run the command again: a fresh engine starts by itself. "
-        "If it happens again, see %s." % sama_paths.log_file()
+        "If it happens again, see %s." % state.log_file()
     )
 
 
@@ -225,14 +225,7 @@ def refusal(status: int, body: bytes) -> Exception:
         described = json.loads(body.decode("utf-8"))
         code, message = str(described["code"]), str(described["message"])
     except _NO_EVENT:
-        code, message = (
-            "",
-            "The SAMA engine refused the request (HTTP %d). See %s."
-            % (
-                status,
-                sama_paths.log_file(),
-            ),
-        )
+        code, message = "", "The SAMA engine refused the request (HTTP %d). See %s." % (status, state.log_file())
     if status == 404 and code == "unknown_image":
         return UnknownImage(message)
     return _error(status, message)

@@ -8,15 +8,11 @@ from __future__ import annotations
 import random
 from typing import Tuple
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_again  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_scratch  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_place import place  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
+from . import again, pixels
+from .place import Place, paste
+from .scratch import copy_into, done, insert, scratch_like
 
 #: How a layer's alpha fares under its effects: it is shown as it is; spread, as by a blur or a shadow; or displaced.
 IN_PLACE, SPREAD, MOVED = "in place", "spread", "moved"
@@ -36,7 +32,7 @@ def on(layer) -> bool:
     return layer.is_group() and any(on(child) for child in layer.get_children())
 
 
-def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
+def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Place]:
     """Return what the user sees of the layer, as one plain layer of the image `target`, and where it lies.
 
     Also the way to a group's pixels: a group that holds a growing layer tells a wrong size of its own buffer, and GIMP
@@ -49,7 +45,7 @@ def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
         record: a matte in the layer's alpha that is to be taken back first.
 
     Returns:
-        a layer at the origin of `target`, as large as the frame: the layer's own place, and what its effects show
+        a layer at the origin of `target`, as large as the place: the layer's own place, and what its effects show
         beyond it on the canvas.
     """
     own = place_of(layer)
@@ -57,24 +53,24 @@ def render(image, layer, target, record=None) -> Tuple[Gimp.Layer, Frame]:
     if on(layer):
         left, top = min(left, 0), min(top, 0)
         right, bottom = max(right, image.get_width()), max(bottom, image.get_height())
-    with sama_scratch.like(image, right - left, bottom - top) as scratch:
-        copy = sama_scratch.copy_into(scratch, layer)
+    with scratch_like(image, right - left, bottom - top) as scratch:
+        copy = copy_into(scratch, layer)
         if record is not None:
-            sama_again.restore_alpha(copy, record.alpha)
+            again.restore_alpha(copy, record.alpha)
         copy.set_offsets(own.x - left, own.y - top)
-        shown = sama_scratch.insert(target, Gimp.Layer.new_from_visible(scratch, target, layer.get_name()))
-    bounds = sama_pixels.bounds_of_alpha(shown) or (own.x - left, own.y - top, own.x - left, own.y - top)
+        shown = insert(target, Gimp.Layer.new_from_visible(scratch, target, layer.get_name()))
+    bounds = pixels.bounds_of_alpha(shown) or (own.x - left, own.y - top, own.x - left, own.y - top)
     x, y = min(own.x - left, bounds[0]), min(own.y - top, bounds[1])
     end_x, end_y = max(own.x - left + own.width, bounds[2]), max(own.y - top + own.height, bounds[3])
-    sama_scratch.done(shown.resize(end_x - x, end_y - y, -x, -y))
+    done(shown.resize(end_x - x, end_y - y, -x, -y))
     shown.set_offsets(0, 0)
-    return shown, Frame(end_x - x, end_y - y, left + x, top + y, own.name)
+    return shown, Place(end_x - x, end_y - y, left + x, top + y, own.name)
 
 
-def place_of(layer) -> Frame:
+def place_of(layer) -> Place:
     """Return where the layer itself lies on the canvas, without what effects show beyond it."""
     _, x, y = layer.get_offsets()
-    return Frame(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
+    return Place(layer.get_width(), layer.get_height(), x, y, "the layer “%s”" % layer.get_name())
 
 
 def alpha_under(image, layer) -> str:
@@ -88,16 +84,16 @@ def alpha_under(image, layer) -> str:
     left, top = min(own.x, 0), min(own.y, 0)
     size = (max(own.x + own.width, image.get_width()) - left, max(own.y + own.height, image.get_height()) - top)
     inside = (own.x - left, own.y - top, own.width, own.height)
-    with sama_scratch.like(image, *size) as scratch:
-        copy = sama_scratch.copy_into(scratch, layer)
+    with scratch_like(image, *size) as scratch:
+        copy = copy_into(scratch, layer)
         copy.set_offsets(*inside[:2])
-        whole = sama_pixels.alpha_of(_shown(scratch), inside)
-        sama_pixels.multiply_alpha(copy, _squares(own.width, own.height))
-        cut = sama_pixels.alpha_of(copy, (0, 0, own.width, own.height))
+        whole = pixels.alpha_of(_shown(scratch), inside)
+        pixels.multiply_alpha(copy, _squares(own.width, own.height))
+        cut = pixels.alpha_of(copy)
         shown = _shown(scratch)
-        if sama_pixels.alpha_of(shown, (0, 0, *size)) == place(cut, (own.width, own.height), inside[:2], size):
+        if pixels.alpha_of(shown) == paste(cut, (own.width, own.height), inside[:2], size):
             return IN_PLACE
-        left_over = sama_pixels.alpha_of(shown, inside)
+        left_over = pixels.alpha_of(shown, inside)
     gone = _all_of(cut.translate(_FULL), whole.translate(_CLEAR), left_over.translate(_GONE))
     return MOVED if gone else SPREAD
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
-import sama_outline
-from sama_errors import CallingError
-from sama_fill import fill
-
-Point = Tuple[float, float]
+from .errors import CallingError
+from .outline import Point, fill, is_left_open, may_be_an_outline, signed_area, with_holes
+from .place import Place
 
 #: More clicks than this make the answer worse, not better; the engine refuses them too.
 MAX_CLICKS = 256
@@ -28,16 +26,6 @@ HOW_TO_CLICK = (
     "Take the Path tool (B), click once on the thing you want, and run this again; "
     "or draw a selection around the thing."
 )
-
-
-class Frame(NamedTuple):
-    """Where the pixels lie that the engine sees: size, offset on the canvas, and what to call them in a message."""
-
-    width: int
-    height: int
-    x: int
-    y: int
-    name: str
 
 
 @dataclass
@@ -87,7 +75,7 @@ class Prompt:
         return zlib.compress(self.mask, 1) if self.mask is not None else b""
 
 
-def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
+def add_include(prompt: Prompt, strokes: Sequence[Stroke], place: Place) -> None:
     """Add anchors of open strokes as clicks, and closed strokes as a region (box, and its inside unless a rectangle).
 
     A closed stroke within another of the same path is a hole. An open stroke that goes round counts as closed, and
@@ -99,20 +87,20 @@ def add_include(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None
     clicks, outlines = [], {}
     for stroke in strokes:
         if _is_outline(stroke, prompt.notes):
-            points = [(x - frame.x, y - frame.y) for x, y in stroke.outline or stroke.anchors]
+            points = [(x - place.x, y - place.y) for x, y in stroke.outline or stroke.anchors]
             outlines.setdefault(stroke.path, []).append(points)
         else:
             clicks.append(stroke)
     _remark_on_clicks_around(clicks, prompt.notes)
-    _add_clicks(prompt, clicks, frame)
+    _add_clicks(prompt, clicks, place)
     if outlines:
-        _add_region(prompt, [part for path in outlines.values() for part in sama_outline.with_holes(path)], frame)
+        _add_region(prompt, [part for path in outlines.values() for part in with_holes(path)], place)
 
 
 def _is_outline(stroke, notes):
     if stroke.closed:
         return _has_inside(stroke)
-    if not sama_outline.is_left_open(stroke.anchors, stroke.outline or stroke.anchors):
+    if not is_left_open(stroke.anchors, stroke.outline or stroke.anchors):
         return False
     notes.append(
         "The stroke%s is open, but its %d points go round: it was taken as drawn around the thing. To be sure of it, "
@@ -125,7 +113,7 @@ def _remark_on_clicks_around(strokes, notes):
     for path in dict.fromkeys(stroke.path for stroke in strokes):
         own = [stroke for stroke in strokes if stroke.path == path]
         anchors = [anchor for stroke in own for anchor in stroke.anchors]
-        if sama_outline.may_be_an_outline(anchors):
+        if may_be_an_outline(anchors):
             notes.append(
                 "The stroke%s is open: its %d points were taken as clicks on the thing. To draw around the thing, %s."
                 % (_of(own[0]), len(anchors), HOW_TO_CLOSE)
@@ -136,59 +124,59 @@ def _of(stroke):
     return " of “%s”" % stroke.path if stroke.path else ""
 
 
-def _add_clicks(prompt, strokes, frame):
-    clicks = _once_each([(x - frame.x, y - frame.y) for stroke in strokes for x, y in stroke.anchors])
-    outside = sum(not _is_inside(click, frame) for click in clicks)
+def _add_clicks(prompt, strokes, place):
+    clicks = _once_each([(x - place.x, y - place.y) for stroke in strokes for x, y in stroke.anchors])
+    outside = sum(not _is_inside(click, place) for click in clicks)
     if outside:
         lie = "lies" if outside == 1 else "lie"
         raise CallingError(
             "%d of %d clicks %s outside %s. Move them onto it, or choose another “Source”."
-            % (outside, len(clicks), lie, frame.name)
+            % (outside, len(clicks), lie, place.name)
         )
     prompt.points += clicks
     prompt.labels += [1] * len(clicks)
 
 
-def _add_region(prompt, outlines, frame):
-    region = fill(outlines, frame.width, frame.height)
+def _add_region(prompt, outlines, place):
+    region = fill(outlines, place.width, place.height)
     if region.bounds is None:
-        raise CallingError("The closed stroke lies outside %s. Draw it around the thing you want." % frame.name)
+        raise CallingError("The closed stroke lies outside %s. Draw it around the thing you want." % place.name)
     xs = [x for outline in outlines for x, _ in outline]
     ys = [y for outline in outlines for _, y in outline]
     prompt.box = (
         max(0.0, min(xs)),
         max(0.0, min(ys)),
-        min(float(frame.width), max(xs)),
-        min(float(frame.height), max(ys)),
+        min(float(place.width), max(xs)),
+        min(float(place.height), max(ys)),
     )
-    if not region.is_rectangle(frame.width):
+    if not region.is_rectangle(place.width):
         prompt.mask = bytes(region.mask)
 
 
-def add_exclude(prompt: Prompt, strokes: Sequence[Stroke], frame: Frame) -> None:
+def add_exclude(prompt: Prompt, strokes: Sequence[Stroke], place: Place) -> None:
     """Add every anchor as a negative click; those outside the source say nothing about it and are left out."""
-    clicks = [(x - frame.x, y - frame.y) for stroke in strokes for x, y in stroke.anchors]
-    clicks = [click for click in _once_each(clicks) if _is_inside(click, frame)]
+    clicks = [(x - place.x, y - place.y) for stroke in strokes for x, y in stroke.anchors]
+    clicks = [click for click in _once_each(clicks) if _is_inside(click, place)]
     prompt.points += clicks
     prompt.labels += [0] * len(clicks)
 
 
-def add_selection(prompt: Prompt, bounds: Tuple[int, int, int, int], selection: bytes, frame: Frame) -> None:
+def add_selection(prompt: Prompt, bounds: Tuple[int, int, int, int], selection: bytes, place: Place) -> None:
     """Add the selection: its bounds as the box and, unless it is one full rectangle, its inside as the mask.
 
     Args:
         prompt: the prompt to add to.
         bounds: left, top, right, bottom in image coordinates.
-        selection: the selection's values over the frame, width·height bytes.
-        frame: where the source lies.
+        selection: the selection's values over the place, width·height bytes.
+        place: where the source lies.
     """
-    left, top = max(0, bounds[0] - frame.x), max(0, bounds[1] - frame.y)
-    right, bottom = min(frame.width, bounds[2] - frame.x), min(frame.height, bounds[3] - frame.y)
+    left, top = max(0, bounds[0] - place.x), max(0, bounds[1] - place.y)
+    right, bottom = min(place.width, bounds[2] - place.x), min(place.height, bounds[3] - place.y)
     if left >= right or top >= bottom:
-        raise CallingError("The selection lies outside %s. Draw it around the thing you want." % frame.name)
+        raise CallingError("The selection lies outside %s. Draw it around the thing you want." % place.name)
     prompt.box = (float(left), float(top), float(right), float(bottom))
     full = b"\xff" * (right - left)
-    rows = (y * frame.width for y in range(top, bottom))
+    rows = (y * place.width for y in range(top, bottom))
     if any(selection[row + left : row + right] != full for row in rows):
         mask = selection.translate(THRESHOLD)
         if b"\xff" in mask:
@@ -213,13 +201,11 @@ def check(prompt: Prompt) -> None:
 
 def _has_inside(stroke):
     """False for a stroke closed on itself without any area, as a click with Ctrl on a lone anchor makes."""
-    corners = zip(stroke.outline, [*stroke.outline[1:], *stroke.outline[:1]])
-    twice_area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in corners)
-    return len(stroke.outline) > 2 and (len(stroke.anchors) > 2 or abs(twice_area) > 2.0)
+    return len(stroke.outline) > 2 and (len(stroke.anchors) > 2 or abs(signed_area(stroke.outline)) > 1.0)
 
 
-def _is_inside(click, frame):
-    return 0 <= click[0] <= frame.width and 0 <= click[1] <= frame.height
+def _is_inside(click, place):
+    return 0 <= click[0] <= place.width and 0 <= click[1] <= place.height
 
 
 def _once_each(clicks):

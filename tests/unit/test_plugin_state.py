@@ -1,4 +1,4 @@
-"""Plug-in and engine must find each other: both state the same rule for their folder, each in its own code."""
+"""What plug-in and engine state each in its own code: the rule for their folder, and what is refused early or late."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import sama_paths
 
-from sama_core import paths
+from gimp_plugin.sama_select.sama import client, state
+from sama_core import images, paths
 
 ENVIRONMENTS = [
     {},
@@ -27,13 +27,13 @@ def test_the_plug_in_and_the_engine_agree_on_every_platform(monkeypatch, platfor
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert sama_paths.home() == paths.home()
-    assert sama_paths.install_record() == paths.install_record()
-    assert sama_paths.state_file() == paths.state_file()
-    assert sama_paths.lock_file() == paths.lock_file()
-    assert sama_paths.weights_folder() == paths.weights_dir()
-    assert sama_paths.log_file() == paths.log_file()
-    assert sama_paths.start_log().parent == paths.log_file().parent
+    assert state.home() == paths.home()
+    assert state.install_record() == paths.install_record()
+    assert state.state_file() == paths.state_file()
+    assert state.lock_file() == paths.lock_file()
+    assert state.weights_folder() == paths.weights_dir()
+    assert state.log_file() == paths.log_file()
+    assert state.start_log().parent == paths.log_file().parent
 
 
 def test_the_platforms_differ(monkeypatch):
@@ -41,10 +41,14 @@ def test_the_platforms_differ(monkeypatch):
     homes = set()
     for platform in ("linux", "darwin", "win32"):
         monkeypatch.setattr(sys, "platform", platform)
-        homes.add(sama_paths.home())
+        homes.add(state.home())
     assert len(homes) == 3
 
 
 def test_sama_home_overrides(monkeypatch):
     monkeypatch.setenv("SAMA_HOME", os.sep + "mine")
-    assert sama_paths.home() == Path(os.sep + "mine")
+    assert state.home() == Path(os.sep + "mine")
+
+
+def test_the_cap_on_pictures_is_the_engines_own():
+    assert (client.MAX_PIXELS, client.MAX_SIDE) == (images.MAX_PIXELS, images.MAX_SIDE)

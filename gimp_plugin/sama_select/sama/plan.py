@@ -6,22 +6,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import List, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_again  # noqa: E402
-import sama_effects  # noqa: E402
-import sama_record  # noqa: E402
-import sama_scratch  # noqa: E402
-import sama_source  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_prompt import Frame, Prompt  # noqa: E402
-from sama_record import Plane, Record  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import again, effects, records, source
+from .errors import CallingError
+from .place import sentence
+from .prompt import Prompt
+from .records import Plane, Record
+from .scratch import done, scratch_duplicate
 
 LAYER_MASK, ALPHA, NEW_LAYER = "layer-mask", "alpha", "new-layer"
 REFUSE, REPLACE, INTERSECT = "refuse", "replace", "intersect"
+#: A note on a result in alpha.
+INDEXED = "An indexed image shows and exports alpha as on or off; convert it to RGB to see the soft edge."
 
 
 @dataclass
@@ -45,16 +42,16 @@ class Plan:
     visible: bool
     output: str
     existing_mask: str
-    own: sama_again.Own
+    own: again.Own
     alpha: Optional[Record] = None
-    replaced: Optional[sama_again.CutOut] = None
+    replaced: Optional[again.CutOut] = None
     notes: List[str] = field(default_factory=list)
 
-    def view(self):
-        """Open what the engine is to look at; see `sama_source.view`. An earlier result of the same is not seen."""
+    def reader(self):
+        """Open what the engine is to look at; see `source.reader`. An earlier result of the same is not seen."""
         if not self.visible:
-            return sama_source.view(self.image, self.layer, self.alpha)
-        return sama_source.view(self.image, None, take_back=self._take_back if self._is_second() else None)
+            return source.reader(self.image, self.layer, self.alpha)
+        return source.reader(self.image, None, take_back=self._take_back if self._is_second() else None)
 
     @contextmanager
     def picture_shown(self):
@@ -62,7 +59,7 @@ class Plan:
         if not self._is_second():
             yield self.image
             return
-        with sama_scratch.duplicate(self.image) as twin:
+        with scratch_duplicate(self.image) as twin:
             self._take_back(twin)
             yield twin
 
@@ -70,9 +67,9 @@ class Plan:
         """With the source selected instead of its cut-out: find the cut-out of the same thing, if there is one."""
         if self.output != NEW_LAYER or self.replaced is not None:
             return
-        for cut in sama_again.cut_outs_of(self.image, self.layer):
-            alike = cut.record.visible == self.visible and sama_record.same_thing(cut.record.clicks, prompt.request())
-            if alike and sama_again.is_untouched(cut):
+        for cut in again.cut_outs_of(self.image, self.layer):
+            alike = cut.record.visible == self.visible and records.same_thing(cut.record.clicks, prompt.request())
+            if alike and again.is_untouched(cut):
                 self.replaced = cut
                 return
 
@@ -82,60 +79,60 @@ class Plan:
             return None
         planes = [record.mask for record in (self.alpha, self.own.mask) if record is not None and record.mask]
         if self.layer.get_mask() is not None and self.own.mask is None:
-            planes.append(sama_again.plane_of(self.layer.get_mask()))
+            planes.append(again.plane_of(self.layer.get_mask()))
         planes = [plane for plane in planes if plane is not None]
         if len(planes) == 2:
-            return sama_record.product(*planes)
+            return records.product(*planes)
         return planes[0] if planes else None
 
     def _is_second(self):
         return self.replaced is not None or self.alpha is not None or self.own.mask is not None
 
     def _take_back(self, twin):
-        layer = sama_again.twin_of(self.layer, twin)
+        layer = again.twin_of(self.layer, twin)
         earlier = self.own.mask
         if earlier is not None:
             done(layer.remove_mask(Gimp.MaskApplyMode.DISCARD))
             if earlier.mask is not None:
                 mask = layer.create_mask(Gimp.AddMaskType.WHITE)
-                sama_again.write_plane(mask, earlier.mask)
+                again.write_plane(mask, earlier.mask)
                 done(layer.add_mask(mask))
         if self.alpha is not None:
-            sama_again.restore_alpha(layer, self.alpha.alpha)
+            again.restore_alpha(layer, self.alpha.alpha)
             if self.alpha.mask is not None:
-                sama_again.multiply(layer, self.alpha.mask)
+                again.multiply(layer, self.alpha.mask)
         if self.replaced is not None:
-            sama_again.twin_of(self.replaced.layer, twin).set_visible(False)
+            again.twin_of(self.replaced.layer, twin).set_visible(False)
 
 
-def plan(image, drawables, config) -> Plan:
+def plan_matte(image, drawables, config) -> Plan:
     """Return what is to be done. Reads only.
 
     Raises:
-        CallingError: it cannot be done; everything that would stop `sama_write.write_matte` is found here.
+        CallingError: it cannot be done; everything that would stop `write.write_matte` is found here.
     """
-    sama_source.refuse_floating_selection(image)
-    layer = sama_source.the_layer(image, drawables)
+    source.refuse_floating_selection(image)
+    layer = source.the_layer(image, drawables)
     output, existing_mask = config.get_property("output"), config.get_property("existing-mask")
-    visible = config.get_property("source") == sama_source.VISIBLE
+    visible = config.get_property("source") == source.VISIBLE
     replaced, notes = None, []
-    cut = sama_again.cut_out(layer) if output == NEW_LAYER else None
+    cut = again.cut_out(layer) if output == NEW_LAYER else None
     if cut is not None:
-        source, name = sama_again.source_of(image, cut.record), layer.get_name()
-        if source is None:
+        cut_from, name = again.source_of(image, cut.record), layer.get_name()
+        if cut_from is None:
             notes.append(
                 "The layer that “%s” was cut from is gone, so that SAMA could only look at the cut-out itself." % name
             )
         else:
-            layer, visible = source, visible or cut.record.visible
-            if sama_again.is_untouched(cut):
+            layer, visible = cut_from, visible or cut.record.visible
+            if again.is_untouched(cut):
                 replaced = cut
             else:
                 notes.append(
                     "“%s” was changed or locked since SAMA made it, so it is kept; the new cut-out is another layer."
                     % name
                 )
-    own = sama_again.own(layer)
+    own = again.own(layer)
     made = Plan(image, layer, visible, output, existing_mask, own, own.alpha, replaced, notes)
     _check(made)
     return made
@@ -143,8 +140,8 @@ def plan(image, drawables, config) -> Plan:
 
 def _check(made):
     layer, name = made.layer, made.layer.get_name()
-    own_place = sama_effects.place_of(layer)
-    if made.visible and not meet(own_place, made.image.get_width(), made.image.get_height()):
+    own_place = effects.place_of(layer)
+    if made.visible and not own_place.meets(made.image.get_width(), made.image.get_height()):
         raise CallingError("%s lies outside the picture. Move it onto the canvas first." % sentence(own_place.name))
     if made.output == NEW_LAYER:
         return
@@ -173,7 +170,7 @@ def _check(made):
             )
         if made.existing_mask == REPLACE:
             made.alpha = made.own.changed_alpha
-    if sama_effects.alpha_under(made.image, layer) == sama_effects.MOVED:
+    if effects.alpha_under(made.image, layer) == effects.MOVED:
         raise CallingError(
             "The effects of “%s” move its pixels, and alpha lies below them. Merge the effects first.%s"
             % (name, instead)
@@ -181,20 +178,8 @@ def _check(made):
 
 
 def _check_pixels(layer, instead):
-    locked = layer
-    while locked is not None:
-        if locked.get_lock_content():
-            raise CallingError("The pixels of “%s” are locked. Unlock them first.%s" % (locked.get_name(), instead))
-        locked = locked.get_parent()
+    locked = again.locked_at(layer)
+    if locked is not None:
+        raise CallingError("The pixels of “%s” are locked. Unlock them first.%s" % (locked.get_name(), instead))
     if layer.get_lock_alpha():
         raise CallingError("The alpha of “%s” is locked. Unlock it first.%s" % (layer.get_name(), instead))
-
-
-def meet(frame: Frame, width: int, height: int) -> bool:
-    """Say whether some of the frame lies on a canvas of this size."""
-    return frame.x < width and frame.y < height and frame.x + frame.width > 0 and frame.y + frame.height > 0
-
-
-def sentence(name: str) -> str:
-    """Return the name of a frame as a sentence begins with it."""
-    return name[0].upper() + name[1:]

@@ -7,10 +7,10 @@ import gi
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-import sama_collect  # noqa: E402
-import sama_models  # noqa: E402
 from gi.repository import Gimp, GimpUi, Gtk  # noqa: E402
-from sama_prompt import HOW_TO_CLICK  # noqa: E402
+
+from . import collect, launch  # noqa: E402
+from .prompt import HOW_TO_CLICK  # noqa: E402
 
 
 def ask(procedure, config, image, title: str, ok_label: str, arguments, remarks) -> bool:
@@ -40,9 +40,9 @@ def ask(procedure, config, image, title: str, ok_label: str, arguments, remarks)
 
 def _path_choosers(procedure, config, image, remarks):
     """Two path choosers, since GIMP 3.0 has no widget for a path argument, and what there is to say about them."""
-    source = sama_collect.decide(image, None, None, config.get_property("use-selection"))
-    automatic = "the selection" if source.selection else " + ".join(path.get_name() for path in source.includes)
-    exclude = source.exclude.get_name() if source.exclude else ""
+    drawn = collect.decide(image, None, None, config.get_property("use-selection"))
+    automatic = "the selection" if drawn.selection else " + ".join(path.get_name() for path in drawn.includes)
+    exclude = drawn.exclude.get_name() if drawn.exclude else ""
     grid = _grid()
     _add_chooser(grid, 0, procedure, "include-path", automatic, config, image)
     _add_chooser(grid, 1, procedure, "exclude-path", exclude, config, image)
@@ -79,7 +79,7 @@ def _model_chooser(procedure, config):
     """A list of the models that are there, into which another name can be typed."""
     chooser = Gtk.ComboBoxText.new_with_entry()
     chooser.set_hexpand(True)
-    for name in sama_models.names():
+    for name in launch.models():
         chooser.append_text(name)
     entry = chooser.get_child()
     entry.set_text(config.get_property("model"))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import queue
+import sys
 import threading
+import time
+from contextlib import contextmanager
 from typing import Callable, List, NamedTuple, TypeVar
 
-import sama_launch
-from sama_client import Answer, EngineGone, Report, UnknownImage, stopped
-from sama_errors import ExecutionError
-from sama_prompt import Prompt
-from sama_timing import Steps
+from . import launch
+from .client import Answer, EngineGone, Report, UnknownImage, stopped
+from .errors import ExecutionError
+from .prompt import Prompt
 
 #: How often the waiting thread gets to do other things, in seconds.
 TICK_SECONDS = 0.1
 
 
-class Picture(NamedTuple):
-    """sRGB R'G'B' u8 pixels in parts, row-major without padding, and the SHA-256 that names them on the wire."""
+class Pixels(NamedTuple):
+    """A picture: sRGB R'G'B' u8 in parts, row-major without padding, and the SHA-256 that names it on the wire."""
 
     width: int
     height: int
@@ -29,39 +33,64 @@ class Job(NamedTuple):
     """What to ask: `verb` is select or matte, `model` a name the engine knows."""
 
     verb: str
-    picture: Picture
+    pixels: Pixels
     prompt: Prompt
     model: str
     decontaminate: bool = False
 
 
-def run(job: Job, report: Report, steps: Steps) -> Answer:
+class Timing:
+    """Wall-clock seconds by step name, for the benchmark: with SAMA_TIMING=1 one JSON line on standard output."""
+
+    def __init__(self) -> None:
+        self.seconds = {}
+        self._began = time.perf_counter()
+
+    @contextmanager
+    def step(self, name: str):
+        """Add the time spent in the `with` block to the step called `name`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+    def write(self, **more) -> None:
+        """Print `{"sama_timing": {…}}` if asked for; GIMP's Windows build runs without any standard output."""
+        if os.environ.get("SAMA_TIMING") != "1" or sys.stdout is None:
+            return
+        seconds = {name: round(value, 4) for name, value in self.seconds.items()}
+        seconds["total"] = round(time.perf_counter() - self._began, 4)
+        print(json.dumps({"sama_timing": dict(more, seconds=seconds)}), flush=True)
+
+
+def ask_engine(job: Job, report: Report, timing: Timing) -> Answer:
     """Ask the engine, sending the pixels only if it does not hold them, and return its whole answer.
 
     Raises:
-        CallingError, ExecutionError: see `sama_client.Client.ask` and `sama_launch.connect`.
+        CallingError, ExecutionError: see `client.Client.ask` and `launch.connect`.
     """
-    request = {**job.prompt.request(), "image": job.picture.image_id, "model": job.model}
+    request = {**job.prompt.request(), "image": job.pixels.image_id, "model": job.model}
     if job.decontaminate:
         request["decontaminate"] = True
-    with steps.step("pack_mask"):
+    with timing.step("pack_mask"):
         mask = job.prompt.packed_mask()
-    with steps.step("connect"):
-        client = sama_launch.connect(report)
+    with timing.step("connect"):
+        client = launch.connect(report)
     try:
-        answer = _ask(client, job, request, mask, report, steps)
+        answer = _ask(client, job, request, mask, report, timing)
     except EngineGone:
         # It left between hello and question (idle exit): nothing was begun, so one more try is safe.
-        with steps.step("connect"):
-            client = sama_launch.connect(report)
+        with timing.step("connect"):
+            client = launch.connect(report)
         try:
-            answer = _ask(client, job, request, mask, report, steps)
+            answer = _ask(client, job, request, mask, report, timing)
         except EngineGone:
             raise stopped() from None
-    if (answer.width, answer.height) != (job.picture.width, job.picture.height):
+    if (answer.width, answer.height) != (job.pixels.width, job.pixels.height):
         raise ExecutionError(
             "The SAMA engine answered for a picture of %d×%d instead of %d×%d. Run the command again."
-            % (answer.width, answer.height, job.picture.width, job.picture.height)
+            % (answer.width, answer.height, job.pixels.width, job.pixels.height)
         )
     if job.decontaminate and answer.foreground is None:
         raise ExecutionError(
@@ -71,19 +100,19 @@ def run(job: Job, report: Report, steps: Steps) -> Answer:
     return answer
 
 
-def _ask(client, job, request, mask, report, steps):
-    picture = job.picture
+def _ask(client, job, request, mask, report, timing):
+    pixels = job.pixels
     # Twice: an engine short of memory may drop the picture between upload and question.
     for _ in range(2):
         try:
-            with steps.step("ask"):
+            with timing.step("ask"):
                 return client.ask(job.verb, request, mask, report)
         except UnknownImage:
             report(None, "Sending the picture")
-            with steps.step("send"):
-                client.put_image(picture.image_id, picture.width, picture.height, picture.parts)
+            with timing.step("send"):
+                client.put_image(pixels.image_id, pixels.width, pixels.height, pixels.parts)
     try:
-        with steps.step("ask"):
+        with timing.step("ask"):
             return client.ask(job.verb, request, mask, report)
     except UnknownImage:
         raise ExecutionError(

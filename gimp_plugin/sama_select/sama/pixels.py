@@ -13,14 +13,10 @@ import threading
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Tuple
 
-import gi
+from gi.repository import Babl, Gegl, Gimp
 
-gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-gi.require_version("Babl", "0.1")
-import sama_scratch  # noqa: E402
-from gi.repository import Babl, Gegl, Gimp  # noqa: E402
-from sama_job import Picture  # noqa: E402
+from .job import Pixels
+from .scratch import done
 
 RGB = "R'G'B' u8"
 RGBA = "R'G'B'A u8"
@@ -32,13 +28,20 @@ _GREY_UNDER = bytes((255 - alpha) * 128 // 255 for alpha in range(256))
 PART_BYTES = 8 << 20
 
 
-def read(drawable, rectangle: Tuple[int, int, int, int], pixel_format: str) -> bytes:
-    """Return the pixels of x, y, width, height in the drawable's own coordinates; zeros outside of it."""
-    buffer = drawable.get_buffer()
-    return buffer.get(Gegl.Rectangle.new(*rectangle), 1.0, pixel_format, Gegl.AbyssPolicy.NONE)
+#: x, y, width, height in a drawable's own coordinates; None is all of it.
+Rectangle = Optional[Tuple[int, int, int, int]]
 
 
-def read_picture(drawable, over_grey: bool) -> Picture:
+def read(drawable, pixel_format: str, rectangle: Rectangle = None) -> bytes:
+    """Return the pixels of the rectangle, zeros outside of the drawable."""
+    return drawable.get_buffer().get(_gegl(drawable, rectangle), 1.0, pixel_format, Gegl.AbyssPolicy.NONE)
+
+
+def _gegl(drawable, rectangle):
+    return Gegl.Rectangle.new(*(rectangle or (0, 0, drawable.get_width(), drawable.get_height())))
+
+
+def read_srgb(drawable, over_grey: bool) -> Pixels:
     """Return all of the drawable as sRGB, converted from its colour profile, with the name of these pixels.
 
     Args:
@@ -67,7 +70,7 @@ def read_picture(drawable, over_grey: bool) -> Picture:
     finally:
         waiting.put(None)
         thread.join()
-    return Picture(width, height, parts, digest.hexdigest())
+    return Pixels(width, height, parts, digest.hexdigest())
 
 
 def _over_grey(pixels):
@@ -81,32 +84,27 @@ def _over_grey(pixels):
     return total.to_bytes(len(colours), "little")
 
 
-def write(drawable, rectangle: Tuple[int, int, int, int], pixel_format: str, data: bytes) -> None:
-    """Write the pixels of x, y, width, height, which must lie within the drawable.
+def write(drawable, pixel_format: str, data: bytes, rectangle: Rectangle = None) -> None:
+    """Write the pixels of the rectangle, which must lie within the drawable.
 
     Raises:
         ValueError: `data` has another length. GEGL would only grumble on standard error and write nothing.
     """
-    x, y, width, height = rectangle
+    area = _gegl(drawable, rectangle)
     pixel_bytes = Babl.format_get_bytes_per_pixel(Babl.format(pixel_format))
-    if len(data) != width * height * pixel_bytes:
-        raise ValueError("%d bytes for %d×%d pixels of %d bytes" % (len(data), width, height, pixel_bytes))
+    if len(data) != area.width * area.height * pixel_bytes:
+        raise ValueError("%d bytes for %d×%d pixels of %d bytes" % (len(data), area.width, area.height, pixel_bytes))
     buffer = drawable.get_buffer()
     # bytes(): PyGObject converts anything else one element at a time, thirty times slower.
-    buffer.set(Gegl.Rectangle.new(x, y, width, height), pixel_format, bytes(data))
+    buffer.set(area, pixel_format, bytes(data))
     buffer.flush()
-    drawable.update(x, y, width, height)
+    drawable.update(area.x, area.y, area.width, area.height)
 
 
-def write_mask(mask, data: bytes) -> None:
-    """Write all of a layer mask (not a channel): 0..255, exact in every precision."""
-    write(mask, (0, 0, mask.get_width(), mask.get_height()), MASK, data)
-
-
-def write_channel(channel, rectangle: Tuple[int, int, int, int], data: bytes) -> None:
-    """Write coverage 0..255 into part of a channel such that a selection made from it has exactly these values."""
+def write_channel(channel, data: bytes, rectangle: Rectangle = None) -> None:
+    """Write coverage 0..255 into a channel such that a selection made from it has exactly these values."""
     own_format = Babl.get_name(channel.get_format())
-    write(channel, rectangle, "Y' u8" if own_format.startswith("Y'") else MASK, data)
+    write(channel, "Y' u8" if own_format.startswith("Y'") else MASK, data, rectangle)
 
 
 def multiply_alpha(layer, data: bytes, pixel_format: str = MASK) -> None:
@@ -119,11 +117,11 @@ def multiply_alpha(layer, data: bytes, pixel_format: str = MASK) -> None:
     """
     with colours_kept(layer):
         if not layer.has_alpha():
-            sama_scratch.done(layer.add_alpha())
+            done(layer.add_alpha())
         mask = layer.create_mask(Gimp.AddMaskType.WHITE)
-        write(mask, (0, 0, mask.get_width(), mask.get_height()), pixel_format, data)
-        sama_scratch.done(layer.add_mask(mask))
-        sama_scratch.done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
+        write(mask, pixel_format, data)
+        done(layer.add_mask(mask))
+        done(layer.remove_mask(Gimp.MaskApplyMode.APPLY))
 
 
 @contextmanager
@@ -152,24 +150,24 @@ def colours_kept(layer):
     pixels = bytearray(_native(layer))
     for byte in range(colour):
         pixels[byte::step] = before[byte::step_before]
-    everything = (0, 0, layer.get_width(), layer.get_height())
-    write(layer, everything, Babl.get_name(layer.get_format()), bytes(pixels))
+    write(layer, Babl.get_name(layer.get_format()), bytes(pixels))
 
 
 def _native(drawable):
-    everything = (0, 0, drawable.get_width(), drawable.get_height())
-    return read(drawable, everything, Babl.get_name(drawable.get_format()))
+    return read(drawable, Babl.get_name(drawable.get_format()))
 
 
-def alpha_of(drawable, rectangle: Tuple[int, int, int, int]) -> bytes:
-    """Return the alpha, 0..255, of x, y, width, height in the drawable's own coordinates."""
-    return read(drawable, rectangle, RGBA)[3::4]
+def alpha_of(drawable, rectangle: Rectangle = None) -> bytes:
+    """Return the alpha, 0..255, of the rectangle."""
+    # Cut out of RGBA: asked for "A u8" itself, Babl takes six times as long.
+    if rectangle is not None:
+        return read(drawable, RGBA, rectangle)[3::4]
+    return b"".join(pixels[3::4] for pixels in _rows(drawable, RGBA))
 
 
 def bounds_of_alpha(drawable) -> Optional[Tuple[int, int, int, int]]:
     """Return left, top, right, bottom of what is not wholly transparent, or None when everything is."""
-    width = drawable.get_width()
-    alpha = b"".join(pixels[3::4] for pixels in _rows(drawable, RGBA))
+    width, alpha = drawable.get_width(), alpha_of(drawable)
     start, end = len(alpha) - len(alpha.lstrip(b"\0")), len(alpha.rstrip(b"\0"))
     if start >= end:
         return None
@@ -193,8 +191,7 @@ def read_alpha(drawable) -> Optional[bytes]:
     """Return the drawable's alpha, 0..255, or None when no pixel of it is even a little transparent."""
     if not drawable.has_alpha():
         return None
-    # Cut out of RGBA: asked for "A u8" itself, Babl takes six times as long.
-    alpha = b"".join(pixels[3::4] for pixels in _rows(drawable, RGBA))
+    alpha = alpha_of(drawable)
     return None if alpha == b"\xff" * len(alpha) else alpha
 
 

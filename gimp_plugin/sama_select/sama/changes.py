@@ -5,15 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Optional, Tuple
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_pixels  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError, PluginError  # noqa: E402
-from sama_job import Picture  # noqa: E402
-from sama_place import find  # noqa: E402
-from sama_prompt import Frame, Prompt  # noqa: E402
+from . import pixels
+from .errors import CallingError, PluginError
+from .job import Pixels
+from .place import find, sentence
 
 
 @contextmanager
@@ -58,7 +55,7 @@ def _is_in(image, drawable):
     return owner is None or owner != image or any(drawable == layer for layer in image.get_layers())
 
 
-def corner_in(asked: Picture, now: Picture, name: str) -> Tuple[int, int]:
+def corner_in(asked: Pixels, now: Pixels, name: str) -> Tuple[int, int]:
     """Return where the picture as it is now lies in the one that was asked about: (0, 0), or what was cropped away.
 
     Raises:
@@ -70,19 +67,17 @@ def corner_in(asked: Picture, now: Picture, name: str) -> Tuple[int, int]:
     if corner is None:
         raise CallingError(
             "%s was changed while SAMA was at work, so that the result no longer fits, and nothing was written. "
-            "Run the command again." % (name[0].upper() + name[1:])
+            "Run the command again." % sentence(name)
         )
     return corner
 
 
-def selection_that_counts(image, frame: Frame, prompt: Prompt, verb: str, use_selection: bool) -> Optional[str]:
+def selection_that_counts(image, verb: str, is_prompt: bool) -> Optional[str]:
     """Return the name of the selection's values where it takes part in the run, "" when nothing is selected, else None.
 
-    It does where it is what the answer meets, and where it was the prompt: with clicks it is not asked.
+    It does where it is what the answer meets, and where it was the prompt.
     """
-    if verb != "select" and not (use_selection and not prompt.points and _is_box(image, frame, prompt.box)):
-        return None
-    return _name_of_selection(image)
+    return _name_of_selection(image) if verb == "select" or is_prompt else None
 
 
 def check_selection(before: Optional[str], image) -> None:
@@ -94,16 +89,4 @@ def check_selection(before: Optional[str], image) -> None:
 
 
 def _name_of_selection(image):
-    return "" if Gimp.Selection.is_empty(image) else sama_pixels.digest(image.get_selection(), sama_pixels.MASK)
-
-
-def _is_box(image, frame, box):
-    _, non_empty, left, top, right, bottom = Gimp.Selection.bounds(image)
-    if not non_empty or box is None:
-        return False
-    return tuple(box) == (
-        max(0, left - frame.x),
-        max(0, top - frame.y),
-        min(frame.width, right - frame.x),
-        min(frame.height, bottom - frame.y),
-    )
+    return "" if Gimp.Selection.is_empty(image) else pixels.digest(image.get_selection(), pixels.MASK)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import List, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_pixels  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import pixels
+from .errors import CallingError
+from .place import Place
+from .scratch import done
 
 #: GIMP's own name for the channel of the Quick Mask; while there is one, the Quick Mask is on.
 QUICK_MASK = "Qmask"
@@ -56,19 +54,14 @@ def why_unseen(layer, itself: bool = True) -> Optional[str]:
         return "The layer “%s” has an opacity of 0. Raise it in the Layers dialog to see the result." % name
     group = layer.get_parent()
     while group is not None:
+        names = (name, group.get_name())
         if not group.get_visible():
             return (
                 "“%s” is in the hidden layer group “%s”. Show the group (the eye in the Layers dialog) to see it."
-                % (
-                    name,
-                    group.get_name(),
-                )
+                % names
             )
         if group.get_opacity() == 0:
-            return "“%s” is in the layer group “%s” of opacity 0. Raise that in the Layers dialog to see it." % (
-                name,
-                group.get_name(),
-            )
+            return "“%s” is in the layer group “%s” of opacity 0. Raise that in the Layers dialog to see it." % names
         group = group.get_parent()
     return None
 
@@ -87,7 +80,7 @@ def remarks(image, drawables) -> List[str]:
 class SelectStates:
     """What SAMA Select found before it began, for what is to be said afterwards."""
 
-    def __init__(self, image, layer: Optional[Gimp.Layer], frame: Frame, operation: str) -> None:
+    def __init__(self, image, layer: Optional[Gimp.Layer], place: Place, operation: str) -> None:
         """Look at the image.
 
         Raises:
@@ -100,7 +93,7 @@ class SelectStates:
         )
         self._before = None
         if operation in ("subtract", "intersect"):
-            _refuse_idle_operation(image, frame, operation)
+            _refuse_idle_operation(image, place, operation)
         if operation != "replace":
             self._before = _selection(image)
 
@@ -131,16 +124,16 @@ _NOTHING_CHANGED = {
 }
 
 
-def _refuse_idle_operation(image, frame, operation):
+def _refuse_idle_operation(image, place, operation):
     _, something, left, top, right, bottom = Gimp.Selection.bounds(image)
     instead = "Choose “Replace the current selection” at “Operation”, or select something first."
     doing = "subtract from" if operation == "subtract" else "intersect with"
     if not something:
         raise CallingError("Nothing is selected, so there is nothing to %s. %s" % (doing, instead))
-    apart = left >= frame.x + frame.width or top >= frame.y + frame.height or right <= frame.x or bottom <= frame.y
+    apart = left >= place.x + place.width or top >= place.y + place.height or right <= place.x or bottom <= place.y
     if apart:
         raise CallingError(
-            "The selection lies outside %s, so there is nothing to %s. %s" % (frame.name, doing, instead)
+            "The selection lies outside %s, so there is nothing to %s. %s" % (place.name, doing, instead)
         )
 
 
@@ -153,7 +146,7 @@ def _move_into_quick_mask(image, selection):
     new = Gimp.Channel.new(image, QUICK_MASK, width, height, old.get_opacity(), old.get_color())
     done(image.remove_channel(old))
     done(image.insert_channel(new, None, 0))
-    sama_pixels.write_channel(new, (0, 0, width, height), selection)
+    pixels.write_channel(new, selection)
     done(Gimp.Selection.none(image))
     if layers:
         image.set_selected_layers(layers)
@@ -198,8 +191,7 @@ class MatteStates:
 
 
 def _selection(image):
-    everything = (0, 0, image.get_width(), image.get_height())
-    return sama_pixels.read(image.get_selection(), everything, sama_pixels.MASK)
+    return pixels.read(image.get_selection(), pixels.MASK)
 
 
 def _look(image):

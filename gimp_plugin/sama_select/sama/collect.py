@@ -5,23 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_memory  # noqa: E402
-import sama_origin  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_prompt  # noqa: E402
-import sama_unseen  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_prompt import Frame, Prompt, Stroke  # noqa: E402
+from . import again, memory, origin, pixels, unseen
+from .errors import CallingError
+from .place import Place
+from .prompt import Prompt, Stroke, add_exclude, add_include, add_selection, check
 
 #: A curve is followed to within this many pixels.
 PRECISION = 1.0
 
 
-class Source(NamedTuple):
+class Drawn(NamedTuple):
     """What says where the thing is: paths, or the selection when `selection` is true; and what is to be left out."""
 
     includes: List[Gimp.Path]
@@ -30,32 +25,32 @@ class Source(NamedTuple):
     notes: List[str]
 
     def used(self) -> str:
-        """The name under which `sama_memory` keeps it."""
-        return sama_memory.SELECTION if self.selection else sama_memory.PATHS
+        """The name under which `memory` keeps it."""
+        return memory.SELECTION if self.selection else memory.PATHS
 
 
-def collect(image, frame: Frame, source: Source) -> Prompt:
+def collect(image, place: Place, drawn: Drawn) -> Prompt:
     """Return the checked prompt in source coordinates.
 
     Raises:
         CallingError: nothing to go on, or something that does not fit the image.
     """
-    prompt = Prompt(notes=list(source.notes))
-    strokes = [stroke for path in source.includes for stroke in _strokes(path)]
-    sama_prompt.add_include(prompt, strokes, frame)
-    if source.selection:
+    prompt = Prompt(notes=list(drawn.notes))
+    strokes = [stroke for path in drawn.includes for stroke in _strokes(path)]
+    add_include(prompt, strokes, place)
+    if drawn.selection:
         _, _, *bounds = Gimp.Selection.bounds(image)
-        rectangle = (frame.x, frame.y, frame.width, frame.height)
-        selection = sama_pixels.read(image.get_selection(), rectangle, sama_pixels.MASK)
-        sama_prompt.add_selection(prompt, tuple(bounds), selection, frame)
-    if source.exclude is not None:
-        sama_prompt.add_exclude(prompt, _strokes(source.exclude), frame)
-    _refuse_undecided(image, source, prompt)
-    sama_prompt.check(prompt)
+        rectangle = (place.x, place.y, place.width, place.height)
+        selection = pixels.read(image.get_selection(), pixels.MASK, rectangle)
+        add_selection(prompt, tuple(bounds), selection, place)
+    if drawn.exclude is not None:
+        add_exclude(prompt, _strokes(drawn.exclude), place)
+    _refuse_undecided(image, drawn, prompt)
+    check(prompt)
     return prompt
 
 
-def decide(image, include, exclude, use_selection: bool) -> Source:
+def decide(image, include, exclude, use_selection: bool) -> Drawn:
     """Return what says where the thing is: what was chosen, else what the user made last.
 
     After a first run the selection is the previous answer: the user who then adds a click to correct it does not mean
@@ -77,16 +72,16 @@ def decide(image, include, exclude, use_selection: bool) -> Source:
     selected = use_selection and not Gimp.Selection.is_empty(image)
     if include is not None:
         empty = not _holds_anchors(include)
-        return Source([include], exclude or default_exclude(image, [include]), selected and empty, [])
+        return Drawn([include], exclude or default_exclude(image, [include]), selected and empty, [])
     includes = default_include(image, exclude)
     excluding = exclude or default_exclude(image, includes)
     if not selected or not includes:
-        return Source(includes, excluding, selected, [])
+        return Drawn(includes, excluding, selected, [])
     reason = _why_the_selection(image, includes)
     if reason is None:
-        return Source(includes, excluding, False, [])
+        return Drawn(includes, excluding, False, [])
     note = "The selection was taken as a rough outline, for %s. To use the path, choose it at “Clicks on the thing”."
-    return Source([], excluding, True, [note % reason])
+    return Drawn([], excluding, True, [note % reason])
 
 
 def default_include(image, exclude=None) -> List[Gimp.Path]:
@@ -117,7 +112,7 @@ def default_exclude(image, includes=()) -> Optional[Gimp.Path]:
 def _why_the_selection(image, includes):
     """Words for why the selection counts and these paths, found by themselves, do not; None when the paths count."""
     name = includes[0].get_name()
-    seen = sama_memory.seen(image)
+    seen = memory.seen(image)
     shapes = _paths_of_shapes(image)
     if all(path in shapes for path in includes):
         return "the path “%s” is a shape's" % name
@@ -128,36 +123,36 @@ def _why_the_selection(image, includes):
             return "the path “%s” came with the file" % name
         return None
     for path in includes:
-        if seen.paths.get(str(path.get_tattoo())) != sama_memory.path_checksum(path):
+        if seen.paths.get(str(path.get_tattoo())) != memory.path_checksum(path):
             return None
-    if seen.selection != sama_memory.selection_checksum(image):
+    if seen.selection != memory.selection_checksum(image):
         return "it was made after the path “%s”" % name
-    return "the path “%s” is as it was before" % name if seen.used == sama_memory.SELECTION else None
+    return "the path “%s” is as it was before" % name if seen.used == memory.SELECTION else None
 
 
 def _came_with_the_file(image, path):
     xcf = image.get_xcf_file()
     if xcf is not None and xcf.get_path():
-        newest = sama_origin.xcf_tattoo_state(Path(xcf.get_path()))
+        newest = origin.xcf_tattoo_state(Path(xcf.get_path()))
         return newest is not None and path.get_tattoo() <= newest
     imported = image.get_imported_file()
     if imported is not None and imported.get_path():
-        return path.get_name() in sama_origin.resource_path_names(Path(imported.get_path()))
+        return path.get_name() in origin.resource_path_names(Path(imported.get_path()))
     return False
 
 
-def _refuse_undecided(image, source, prompt):
+def _refuse_undecided(image, drawn, prompt):
     """Raise CallingError where there are clicks, but not which of them are meant."""
     if prompt.is_positive():
         return
-    sama_unseen.refuse_quick_mask(image)
-    empty = [path.get_name() for path in source.includes]
+    unseen.refuse_quick_mask(image)
+    empty = [path.get_name() for path in drawn.includes]
     if empty:
         raise CallingError(
             "The path “%s” holds no clicks. Click on the thing with the Path tool (B), or choose another path at "
             "“Clicks on the thing”." % empty[0]
         )
-    others = [path for path in image.get_paths() if path != source.exclude and not _excludes(path)]
+    others = [path for path in image.get_paths() if path != drawn.exclude and not _excludes(path)]
     if sum(map(_holds_anchors, others)) > 1:
         raise CallingError(
             "There are %d paths, and none is selected. Choose one at “Clicks on the thing”, or select it in the Paths "
@@ -175,14 +170,7 @@ def _holds_anchors(path):
 
 def _paths_of_shapes(image):
     """The paths from which GIMP 3.2 draws its vector layers."""
-    found, layers = [], list(image.get_layers())
-    while layers:
-        layer = layers.pop()
-        if layer.is_group():
-            layers += layer.get_children()
-        elif getattr(layer, "is_vector_layer", bool)():
-            found.append(layer.get_path())
-    return found
+    return [layer.get_path() for layer in again.all_layers(image) if getattr(layer, "is_vector_layer", bool)()]
 
 
 def _strokes(path):

@@ -5,21 +5,18 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import Callable, Iterator, NamedTuple, Optional
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_again  # noqa: E402
-import sama_effects  # noqa: E402
-import sama_pixels  # noqa: E402
-import sama_scratch  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_client import MAX_PIXELS, MAX_SIDE  # noqa: E402
-from sama_errors import CallingError  # noqa: E402
-from sama_job import Picture  # noqa: E402
-from sama_prompt import Frame  # noqa: E402
-from sama_record import Record  # noqa: E402
+from . import again, effects, pixels
+from .client import MAX_PIXELS, MAX_SIDE
+from .errors import CallingError
+from .job import Pixels
+from .place import Place, sentence
+from .records import Record
+from .scratch import copy_into, plain_scratch, scratch_duplicate, scratch_like
 
-LAYER, VISIBLE = "layer", "visible"
+#: The value of the argument “source” that is not a layer.
+VISIBLE = "visible"
 _INTEGER = tuple(
     getattr(Gimp.Precision, depth + kind)
     for depth in ("U8", "U16", "U32")
@@ -55,17 +52,17 @@ def refuse_floating_selection(image) -> None:
         raise CallingError("There is a floating selection. Anchor it (Layer → Anchor) or make it a layer first.")
 
 
-class View(NamedTuple):
+class Reader(NamedTuple):
     """The source, open for reading: where it lies on the canvas, and how to read it, once or again."""
 
-    frame: Frame
-    read: Callable[[], Picture]
+    place: Place
+    read: Callable[[], Pixels]
 
 
 @contextmanager
-def view(
+def reader(
     image, layer: Optional[Gimp.Layer], record: Optional[Record] = None, take_back: Optional[Callable] = None
-) -> Iterator[View]:
+) -> Iterator[Reader]:
     """Open the source, leaving no trace in the image or its undo history.
 
     Args:
@@ -79,64 +76,64 @@ def view(
     """
     with ExitStack() as until_read:
         if layer is None:
-            yield View(picture_frame(image), lambda: _read_shown(image, take_back))
-        elif layer.is_group() or sama_effects.on(layer):
-            check_size(sama_effects.place_of(layer))
-            target = until_read.enter_context(sama_scratch.plain(1, 1))
-            shown, frame = sama_effects.render(image, layer, target, record)
-            yield View(frame, lambda: _read(shown))
+            yield Reader(canvas(image), lambda: _read_shown(image, take_back))
+        elif layer.is_group() or effects.on(layer):
+            check_size(effects.place_of(layer))
+            target = until_read.enter_context(plain_scratch(1, 1))
+            shown, place = effects.render(image, layer, target, record)
+            yield Reader(place, lambda: _read(shown))
         elif record is not None:
-            own = sama_effects.place_of(layer)
-            scratch = until_read.enter_context(sama_scratch.like(image, own.width, own.height))
-            copy = sama_scratch.copy_into(scratch, layer)
-            sama_again.restore_alpha(copy, record.alpha)
-            yield View(own, lambda: _read(copy))
+            own = effects.place_of(layer)
+            scratch = until_read.enter_context(scratch_like(image, own.width, own.height))
+            copy = copy_into(scratch, layer)
+            again.restore_alpha(copy, record.alpha)
+            yield Reader(own, lambda: _read(copy))
         else:
-            yield View(sama_effects.place_of(layer), lambda: _read(layer))
+            yield Reader(effects.place_of(layer), lambda: _read(layer))
 
 
-def picture_frame(image) -> Frame:
-    """Return the place of the picture as shown: the canvas."""
-    return Frame(image.get_width(), image.get_height(), 0, 0, "the picture")
+def canvas(image) -> Place:
+    """Return where the picture as shown lies: on all of the canvas."""
+    return Place(image.get_width(), image.get_height(), 0, 0, "the picture")
 
 
-def read_without_effects(image, layer, record: Optional[Record]) -> Picture:
+def read_without_effects(image, layer, record: Optional[Record]) -> Pixels:
     """Return the layer's own pixels as the engine wants them, as they are below its effects."""
-    with sama_scratch.like(image, layer.get_width(), layer.get_height()) as scratch:
-        copy = sama_scratch.copy_into(scratch, layer)
+    with scratch_like(image, layer.get_width(), layer.get_height()) as scratch:
+        copy = copy_into(scratch, layer)
         if record is not None:
-            sama_again.restore_alpha(copy, record.alpha)
+            again.restore_alpha(copy, record.alpha)
         return _read(copy)
 
 
-def check_size(frame: Frame) -> None:
+def check_size(place: Place) -> None:
     """Raise CallingError when the engine would not take a picture of this size."""
-    if frame.width * frame.height > MAX_PIXELS or max(frame.width, frame.height) > MAX_SIDE:
+    if place.width * place.height > MAX_PIXELS or max(place.width, place.height) > MAX_SIDE:
         raise CallingError(
             "%s is too large with %d×%d pixels; %d megapixels and %d pixels a side are the most. Scale or crop a copy."
-            % (frame.name[0].upper() + frame.name[1:], frame.width, frame.height, MAX_PIXELS // 1_000_000, MAX_SIDE)
+            % (sentence(place.name), place.width, place.height, MAX_PIXELS // 1_000_000, MAX_SIDE)
         )
 
 
 def _read_shown(image, take_back):
     with ExitStack() as until_read:
         if take_back is not None:
-            image = until_read.enter_context(sama_scratch.duplicate(image))
+            image = until_read.enter_context(scratch_duplicate(image))
             take_back(image)
-        scratch = until_read.enter_context(sama_scratch.plain(image.get_width(), image.get_height()))
+        scratch = until_read.enter_context(plain_scratch(image.get_width(), image.get_height()))
         return _read(Gimp.Layer.new_from_visible(image, scratch, "visible"))
 
 
 def _read(layer):
     """Read a layer's buffer. What lies under transparency is not what the user clicks on (text, for one, has its
     colour everywhere), so it is laid over a middle grey."""
-    alpha = sama_pixels.read_alpha(layer)
+    alpha = pixels.read_alpha(layer)
     if alpha is None:
-        return sama_pixels.read_picture(layer, over_grey=False)
+        return pixels.read_srgb(layer, over_grey=False)
     if not any(alpha):
         raise CallingError("There is nothing to see: all of it is transparent. Select the layer that shows the thing.")
     if layer.get_image().get_precision() in _INTEGER:
-        return sama_pixels.read_picture(layer, over_grey=True)
+        return pixels.read_srgb(layer, over_grey=True)
     # Floating-point colours may be brighter than white, and only integers are sure to end there.
-    with sama_scratch.plain(layer.get_width(), layer.get_height()) as scratch:
-        return sama_pixels.read_picture(sama_scratch.copy_into(scratch, layer), over_grey=True)
+    with plain_scratch(layer.get_width(), layer.get_height()) as scratch:
+        return pixels.read_srgb(copy_into(scratch, layer), over_grey=True)

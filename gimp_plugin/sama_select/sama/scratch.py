@@ -5,12 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Iterator, Optional
 
-import gi
+from gi.repository import Gegl, Gimp
 
-gi.require_version("Gimp", "3.0")
-gi.require_version("Gegl", "0.4")
-from gi.repository import Gegl, Gimp  # noqa: E402
-from sama_errors import ExecutionError  # noqa: E402
+from .errors import ExecutionError
 
 _WITHOUT_ALPHA = {
     Gimp.ImageBaseType.RGB: Gimp.ImageType.RGB_IMAGE,
@@ -20,14 +17,14 @@ _WITHOUT_ALPHA = {
 
 
 @contextmanager
-def plain(width: int, height: int) -> Iterator[Gimp.Image]:
+def plain_scratch(width: int, height: int) -> Iterator[Gimp.Image]:
     """Give an image of 8 bits and sRGB, which is what the engine wants."""
     with _deleted_after(Gimp.Image.new(width, height, Gimp.ImageBaseType.RGB)) as scratch:
         yield scratch
 
 
 @contextmanager
-def like(image, width: int, height: int) -> Iterator[Gimp.Image]:
+def scratch_like(image, width: int, height: int) -> Iterator[Gimp.Image]:
     """Give an image of the same kind, precision and colour profile, so that copies to and fro are exact."""
     base = image.get_base_type()
     with _deleted_after(Gimp.Image.new_with_precision(width, height, base, image.get_precision())) as scratch:
@@ -40,7 +37,15 @@ def like(image, width: int, height: int) -> Iterator[Gimp.Image]:
 
 
 @contextmanager
-def duplicate(image) -> Iterator[Gimp.Image]:
+def gray_scratch(width: int, height: int, precision: Gimp.Precision) -> Iterator[Gimp.Image]:
+    """Give an image of one channel."""
+    gray = Gimp.ImageBaseType.GRAY
+    with _deleted_after(Gimp.Image.new_with_precision(width, height, gray, precision)) as scratch:
+        yield scratch
+
+
+@contextmanager
+def scratch_duplicate(image) -> Iterator[Gimp.Image]:
     """Give a duplicate of the whole image."""
     with _deleted_after(image.duplicate()) as scratch:
         yield scratch

@@ -5,7 +5,20 @@ from __future__ import annotations
 import json
 
 import pytest
-from sama_record import ALPHA, CUT_OUT, MASK, OPAQUE, Plane, Record, decode, encode, moved, product, same_thing
+
+from gimp_plugin.sama_select.sama.records import (
+    ALPHA,
+    CUT_OUT,
+    MASK,
+    OPAQUE,
+    Plane,
+    Record,
+    decode,
+    encode,
+    moved,
+    product,
+    same_thing,
+)
 
 PLANE = Plane(4, 2, "u16", bytes(range(16)))
 RECORDS = [

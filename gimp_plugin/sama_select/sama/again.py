@@ -5,15 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Iterator, List, NamedTuple, Optional, Union
 
-import gi
+from gi.repository import Gimp
 
-gi.require_version("Gimp", "3.0")
-import sama_pixels  # noqa: E402
-import sama_record  # noqa: E402
-import sama_scratch  # noqa: E402
-from gi.repository import Gimp  # noqa: E402
-from sama_record import Plane, Record  # noqa: E402
-from sama_scratch import done  # noqa: E402
+from . import pixels, records
+from .records import Plane, Record
+from .scratch import copy_pixels, done, opaque_copy_into, scratch_like
 
 #: Names of GIMP's parasites: the note on a result, and the mark on the layer that a cut-out was made from. A mark and
 #: not GIMP's tattoo: that changes when the image is duplicated, and names another layer when one goes to another image.
@@ -47,10 +43,10 @@ class CutOut(NamedTuple):
 def own(layer) -> Own:
     """Return what of the layer's mask and alpha is SAMA's."""
     mask, alpha = layer.get_mask(), None
-    of_mask = _noted(mask, sama_record.MASK) if mask is not None else None
+    of_mask = _noted(mask, records.MASK) if mask is not None else None
     mask_kept = of_mask is not None and of_mask.digest == digest_of_mask(mask)
     if not layer.is_group() and layer.has_alpha():
-        alpha = _noted(layer, sama_record.ALPHA)
+        alpha = _noted(layer, records.ALPHA)
     alpha_kept = alpha is not None and alpha.digest == digest_of_alpha(layer)
     return Own(
         of_mask if mask_kept else None,
@@ -62,18 +58,22 @@ def own(layer) -> Own:
 
 def cut_out(layer) -> Optional[CutOut]:
     """Return the layer with its note, or None when SAMA did not cut it out."""
-    record = None if layer.is_group() else _noted(layer, sama_record.CUT_OUT)
+    record = None if layer.is_group() else _noted(layer, records.CUT_OUT)
     return None if record is None else CutOut(layer, record)
 
 
 def is_untouched(cut: CutOut) -> bool:
     """Say whether a cut-out's pixels are as SAMA wrote them, and may be written anew."""
     layer = cut.layer
-    locked, above = layer.get_lock_alpha(), layer
-    while above is not None:
-        locked = locked or above.get_lock_content()
-        above = above.get_parent()
+    locked = layer.get_lock_alpha() or locked_at(layer) is not None
     return not locked and layer.has_alpha() and cut.record.digest == digest_of_pixels(layer)
+
+
+def locked_at(layer) -> Optional[Gimp.Layer]:
+    """Return the layer or the group around it whose lock keeps its pixels from being written, or None."""
+    while layer is not None and not layer.get_lock_content():
+        layer = layer.get_parent()
+    return layer
 
 
 def source_of(image, record: Record) -> Optional[Gimp.Layer]:
@@ -120,7 +120,7 @@ def twin_of(layer, duplicate) -> Gimp.Layer:
 
 def note(item, record: Record) -> None:
     """Write the note on a mask or layer, in place of an older one."""
-    done(item.attach_parasite(Gimp.Parasite.new(_RESULT, _KEPT, sama_record.encode(record))))
+    done(item.attach_parasite(Gimp.Parasite.new(_RESULT, _KEPT, records.encode(record))))
 
 
 def mark(layer) -> str:
@@ -146,39 +146,38 @@ def forget_alpha(layer) -> None:
 
 def digest_of_mask(mask) -> str:
     """Return the name of a layer mask's values."""
-    return sama_pixels.digest(mask, sama_pixels.MASK)
+    return pixels.digest(mask, pixels.MASK)
 
 
 def digest_of_alpha(layer) -> str:
     """Return the name of a layer's alpha."""
-    return sama_pixels.digest(layer, sama_pixels.RGBA, slice(3, None, 4))
+    return pixels.digest(layer, pixels.RGBA, slice(3, None, 4))
 
 
 def digest_of_pixels(layer) -> str:
     """Return the name of a layer's colours and alpha."""
-    return sama_pixels.digest(layer, sama_pixels.RGBA)
+    return pixels.digest(layer, pixels.RGBA)
 
 
 def alpha_before(layer) -> Union[str, Plane]:
     """Return what is needed to bring the layer's alpha back after a matte has been written into it."""
     if not layer.has_alpha():
-        return sama_record.NONE
-    if sama_pixels.read_alpha(layer) is None:
-        return sama_record.OPAQUE
-    width, height, depth = layer.get_width(), layer.get_height(), depth_of(layer.get_image())
-    data = sama_pixels.read(layer, (0, 0, width, height), "A " + depth)
-    return Plane(width, height, depth, data)
+        return records.NONE
+    if pixels.read_alpha(layer) is None:
+        return records.OPAQUE
+    depth = depth_of(layer.get_image())
+    return Plane(layer.get_width(), layer.get_height(), depth, pixels.read(layer, "A " + depth))
 
 
 def restore_alpha(layer, alpha: Union[str, Plane]) -> None:
     """Give the layer back an alpha of `alpha_before`; its colours stay, also those that showed nowhere."""
-    with sama_pixels.colours_kept(layer):
-        with sama_scratch.like(layer.get_image(), layer.get_width(), layer.get_height()) as scratch:
-            colours = sama_scratch.opaque_copy_into(scratch, layer)
+    with pixels.colours_kept(layer):
+        with scratch_like(layer.get_image(), layer.get_width(), layer.get_height()) as scratch:
+            colours = opaque_copy_into(scratch, layer)
             # Flattening is what GIMP can undo. It lays the colours over the background, so they are copied over that.
             done(layer.flatten())
-            sama_scratch.copy_pixels(colours, layer)
-        if alpha != sama_record.NONE:
+            copy_pixels(colours, layer)
+        if alpha != records.NONE:
             done(layer.add_alpha())
     if isinstance(alpha, Plane):
         multiply(layer, alpha)
@@ -186,18 +185,18 @@ def restore_alpha(layer, alpha: Union[str, Plane]) -> None:
 
 def multiply(layer, plane: Plane) -> None:
     """Multiply the layer's alpha by the plane; the layer must have no mask."""
-    sama_pixels.multiply_alpha(layer, plane.data, "Y " + plane.depth)
+    pixels.multiply_alpha(layer, plane.data, "Y " + plane.depth)
 
 
 def write_plane(mask, plane: Plane) -> None:
     """Write all of a layer mask."""
-    sama_pixels.write(mask, (0, 0, plane.width, plane.height), "Y " + plane.depth, plane.data)
+    pixels.write(mask, "Y " + plane.depth, plane.data, (0, 0, plane.width, plane.height))
 
 
 def plane_of(mask) -> Plane:
     """Return a layer mask's values."""
-    width, height, depth = mask.get_width(), mask.get_height(), depth_of(mask.get_image())
-    return Plane(width, height, depth, sama_pixels.read(mask, (0, 0, width, height), "Y " + depth))
+    depth = depth_of(mask.get_image())
+    return Plane(mask.get_width(), mask.get_height(), depth, pixels.read(mask, "Y " + depth))
 
 
 def depth_of(image) -> str:
@@ -207,13 +206,14 @@ def depth_of(image) -> str:
 
 
 def _noted(item, kind):
-    found = item.get_parasite(_RESULT)
-    if found is None:
-        return None
-    record = sama_record.decode(bytes(byte & 255 for byte in found.get_data()), (item.get_width(), item.get_height()))
+    record = records.decode(_parasite(item, _RESULT), (item.get_width(), item.get_height()))
     return record if record is not None and record.kind == kind else None
 
 
 def _mark_of(layer):
-    found = layer.get_parasite(_MARK)
-    return "" if found is None else bytes(byte & 255 for byte in found.get_data()).decode("ascii", "replace")
+    return _parasite(layer, _MARK).decode("ascii", "replace")
+
+
+def _parasite(item, name):
+    found = item.get_parasite(name)
+    return b"" if found is None else bytes(byte & 255 for byte in found.get_data())
