@@ -30,9 +30,9 @@ sys.path.insert(0, str(ROOT / "tests" / "gimp"))
 import peers_report  # noqa: E402
 from peers_measure import METHODS, SAMA, Job, Photo, measure  # noqa: E402
 
+from sama_core.data.sets import find_entries  # noqa: E402
 from sama_core.errors import SamaError  # noqa: E402
 from sama_core.evaluation import clicks  # noqa: E402
-from sama_core.training.datasets import find_entries  # noqa: E402
 
 
 def main() -> int:

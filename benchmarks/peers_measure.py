@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from sama_core.data.sets import Entry, load_rgb
 from sama_core.evaluation import clicks, matting_metrics, trimap_matting
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.evaluation.segmenters import ClickSegmenter, EngineSegmenter, GrabCut, RandomWalker
-from sama_core.training.datasets import Entry, load_rgb
 
 #: After how many clicks masks are compared; mattes after the last of them.
 COUNTS = (1, 3)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sama_core.data.sets import find_entries
 from sama_core.evaluation import clicks
 from sama_core.evaluation.heads import Contest, Measured
 from sama_core.inference.predictor import Predictor
-from sama_core.training.datasets import find_entries
 from sama_core.weights.registry import MODELS
 
 COUNTS = (1, 3)

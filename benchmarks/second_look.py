@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from sama_core import Engine, Prompt
+from sama_core.data.sets import Entry, find_entries, load_objects, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.evaluation import clicks
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.inference import second_look
 from sama_core.inference.embedding_cache import EmbeddingCache
-from sama_core.training.datasets import Entry, find_entries, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 COUNTS = (1, 3)
 #: An object whose long side is under this share of its photo's is small.

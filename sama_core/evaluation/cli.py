@@ -102,9 +102,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
+    from sama_core.data.sets import find_entries
     from sama_core.evaluation import anywhere, clicks, datasets_run
     from sama_core.evaluation.segmenters import EngineSegmenter, GrabCut, Segmenter
-    from sama_core.training.datasets import find_entries
 
     sets = tuple(args.sets.split(",")) if args.sets else None
     entries = clicks.choose(find_entries(args.data, args.split, sets), args.photos)
@@ -125,8 +125,8 @@ def _clicks(args: argparse.Namespace) -> int:
 
 
 def _heads(args: argparse.Namespace) -> int:
+    from sama_core.data.sets import find_entries
     from sama_core.evaluation import clicks, heads
-    from sama_core.training.datasets import find_entries
     from sama_core.weights import registry
 
     adapters = {"SAMA": registry.info(args.model).adapter}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sama_core.data.sets import Entry, load_objects, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import ClickSegmenter, Segmenter
-from sama_core.training.datasets import Entry, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 #: Clicks at which mean IoU is reported; every photo gets at least the last of them.
 REPORTED = (1, 2, 3, 5, 10)

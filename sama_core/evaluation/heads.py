@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from sama_core.data.sets import Entry, load_objects, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.errors import DatasetError
 from sama_core.evaluation.contact_sheet import over_green
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
@@ -20,8 +22,6 @@ from sama_core.inference.matting import matte_alpha
 from sama_core.inference.upsampling import probability, select_alpha
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
-from sama_core.training.datasets import Entry, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 #: Answers that every model has: stock SAM's mask, and closed-form matting around it.
 SMALL_SAM, CLOSED_FORM = "small SAM", "small SAM: closed form"

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from sama_core.data import simulated_user
+from sama_core.data.photo_store import PhotoFiles, PhotoStore
+from sama_core.data.sets import VOID
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
 from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded
 from sama_core.model.sam import PromptableSam
-from sama_core.training import robot
 from sama_core.training.config import TrainConfig
-from sama_core.training.datasets import VOID
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss
-from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, Draw, Views, draw_views
 from sama_core.weights.registry import build
 
@@ -39,7 +39,7 @@ class Question(NamedTuple):
             gradient and hand their logits on as mask prompts (iterative training, RITM).
     """
 
-    kinds: tuple[robot.Kind, ...]
+    kinds: tuple[simulated_user.Kind, ...]
     rounds: tuple[int, int]
 
 
@@ -248,7 +248,7 @@ class Trainer:
         choices: np.random.Generator,
         draw: Draw,
         row: dict[str, float],
-    ) -> tuple[torch.Tensor, tuple[robot.Prompts, torch.Tensor]]:
+    ) -> tuple[torch.Tensor, tuple[simulated_user.Prompts, torch.Tensor]]:
         """One question about target `number` of every photo; the loss, and prompts and answers to look at."""
         config, size = self.config, self.model.input_size
         targets, valid = views.targets[:, number], views.valid[:, number]
@@ -258,10 +258,12 @@ class Trainer:
         rounds = int(choices.integers(question.rounds[0], question.rounds[1] + 1))
         with _precision(self.device):
             with torch.no_grad():
-                prompts = robot.first_prompts(kind, truth, known, size, draw, int(choices.integers(2, 7)), others)
+                prompts = simulated_user.first_prompts(
+                    kind, truth, known, size, draw, int(choices.integers(2, 7)), others
+                )
                 for _ in range(rounds):
                     answer = self._decode(embedding, prompts).logits[:, 0].float()
-                    robot.correct(prompts, answer, truth, known, size, draw)
+                    simulated_user.correct(prompts, answer, truth, known, size, draw)
             decoded = self._decode(embedding, prompts)
         logits = decoded.logits.float()
         emphasis = click_emphasis(prompts.points, prompts.labels, targets, size, config.click_weight)
@@ -279,7 +281,7 @@ class Trainer:
         row[f"miou_{number}"] = round(float((actual[:, 0] * share).sum()), 4)
         return loss / config.questions, (prompts, logits[:, 0].detach())
 
-    def _decode(self, embedding: torch.Tensor, prompts: robot.Prompts) -> Decoded:
+    def _decode(self, embedding: torch.Tensor, prompts: simulated_user.Prompts) -> Decoded:
         return self.model.decode(embedding, *self.model.embed_prompts(*prompts.arguments()))
 
     def _average(self) -> None:
@@ -322,7 +324,7 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
         with _precision(device):
             embedding = model.encode(x.contiguous(memory_format=torch.channels_last)).embedding
             none = torch.full_like(targets, -1.0)
-            prompts = robot.Prompts(
+            prompts = simulated_user.Prompts(
                 torch.zeros(len(photos), 1, 2, device=device),
                 torch.full((len(photos), 1), PAD, device=device),
                 none.unsqueeze(1),
@@ -330,7 +332,7 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
             )
             answer, curve = none, []
             for number in range(clicks):
-                robot.correct(prompts, answer, targets > 0.5, valid > 0, size, None)
+                simulated_user.correct(prompts, answer, targets > 0.5, valid > 0, size, None)
                 if number == 0:
                     prompts.has_mask = torch.zeros_like(prompts.has_mask)
                 decoded = model.decode(embedding, *model.embed_prompts(*prompts.arguments()))
@@ -341,7 +343,7 @@ def robot_curve(model: PromptableSam, store: PhotoStore, clicks: int, batch: int
 
 
 def write_picture(
-    path: Path, views: Views, asked: list[int], answers: list[tuple[robot.Prompts, torch.Tensor]]
+    path: Path, views: Views, asked: list[int], answers: list[tuple[simulated_user.Prompts, torch.Tensor]]
 ) -> None:
     """Draw the first photos of a step, a row for each question: target green, answer yellow, clicks blue and red."""
     rows = []

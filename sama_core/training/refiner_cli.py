@@ -2,7 +2,7 @@
 
 usage: python -m sama_core.training.refiner_cli --data DATA --out FILE --seconds 320 --workers 13 --device cuda
 
-DATA has the layout of `datasets.find_entries`; its training photos are used, one in fifty of them for the check alone.
+DATA has the layout of `data.sets.find_entries`; its training photos are used, one in fifty of them for the check alone.
 Workers draw tiles for as long as the run lasts; the newest stay in a pool on the device, from which batches are
 composited. The learning rate follows the clock and is 0 at the end, whatever the machine's speed. FILE (.safetensors)
 is written every minute and at the end, the losses beside it as JSON lines.
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from sama_core.training.datasets import Entry, find_entries
+from sama_core.data.sets import Entry, find_entries
 from sama_core.training.refiner_tiles import BACKGROUND, BACKGROUNDS, CHANNELS, TILE, TILES, TileSource
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from sama_core.data.sets import MIN_SHARE, Entry, load_objects, load_rgb
 from sama_core.inference.matting import SURE_IN, SURE_OUT
 from sama_core.training import procedural
 from sama_core.training.compositing import Grain, Layer, object_window, sharpen
-from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb
 from sama_core.training.samples import outlined
 
 #: Side of a tile, and of a background, in pixels.

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from sama_core.data.sets import Entry, find_entries
 from sama_core.errors import ConfigError, DatasetError
-from sama_core.training.datasets import Entry, find_entries
 from sama_core.training.external import Supply, find_supplies, merge
 from sama_core.training.sama_config import OwnData, OwnSet, SamaTrainConfig
 from sama_core.training.samples import MattingSource, SegmentationSource, Source

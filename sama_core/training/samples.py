@@ -10,6 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from sama_core.data.sets import MIN_SHARE, Entry, load_objects, load_rgb, load_targets
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.training import procedural, pseudo_alpha
 from sama_core.training.compositing import (
@@ -21,9 +22,9 @@ from sama_core.training.compositing import (
     extend_colours,
     match_light,
     object_window,
+    recolour,
     sharpen,
 )
-from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, load_targets, recolour
 
 #: Kinds of matting sample and how often each is taken:
 #:   in_place        a photo and its pseudo-alpha;

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from sama_core.cli import main
+from sama_core.data.sets import Entry
 from sama_core.evaluation import anywhere, clicks
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import GrabCut
-from sama_core.training.datasets import Entry
 
 
 def square(top, left, side, size=100):

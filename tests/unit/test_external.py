@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sama_core.data.pairs import Pair, find_pairs, load_pair, load_target
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.training.external import (
     DataSet,
@@ -15,11 +16,8 @@ from sama_core.training.external import (
     MatteSource,
     Mixture,
     find_photos,
-    load_pair,
-    load_target,
     make_sources,
 )
-from sama_core.training.layouts import Pair, find_pairs
 from sama_core.training.samples import ViewSample
 
 FINE, TARGET = 128, 64

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from sama_core.data.photo_store import PhotoFiles, PhotoStore
+from sama_core.data.sets import VOID, Entry
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry
 from sama_core.training.drawn_shapes import _KINDS, draw_shape
-from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, draw_views
 
 SIZE = 512

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sama_core.data.sets import find_entries
 from sama_core.images import Frame
 from sama_core.inference import refining
 from sama_core.inference.refining import Coarse, ladder, refine, refined_alpha, soft_parts
@@ -15,7 +16,6 @@ from sama_core.inference.tiles import Blend, tiles_over
 from sama_core.model.refiner import Refiner, fold, spread_colours
 from sama_core.training import refiner_cli
 from sama_core.training.compositing import Layer
-from sama_core.training.datasets import find_entries
 from sama_core.training.refiner_batches import Batches, Examples, pools
 from sama_core.training.refiner_tiles import CHANNELS, TILE, TILES, UNTAUGHT, TileSource, cut_tiles, guess
 from sama_core.weights.checksum import file_sha256

@@ -11,13 +11,14 @@ from PIL import Image
 from safetensors import safe_open
 
 from sama_core.cli import main
+from sama_core.data import sets, simulated_user
+from sama_core.data.photo_store import PhotoStore
 from sama_core.errors import DatasetError, WeightsError
 from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.training import datasets, losses, prompts
+from sama_core.training import losses, prompts
 from sama_core.training.cli import _weights
 from sama_core.training.config import TrainConfig
 from sama_core.training.imagenet import imagenet_weights, to_timm_names
-from sama_core.training.photo_store import PhotoStore
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def data(tmp_path_factory):
             cv2.circle(mask, (int(rng.integers(30, 90)), 45), 20, 255 if set_name == "binary" else 3, -1)
             if set_name == "indexed":
                 cv2.circle(mask, (8, 8), 6, 7, -1)
-                mask[:, -3:] = datasets.VOID
+                mask[:, -3:] = sets.VOID
             photo = np.where(mask[..., None] > 0, 200, 60) + rng.integers(0, 40, (90, 120, 3))
             Image.fromarray(photo.astype(np.uint8)).save(root / set_name / "images" / f"p{number}.webp", quality=90)
             Image.fromarray(mask).save(root / set_name / "masks" / f"p{number}.png")
@@ -46,16 +47,16 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(data):
-    return PhotoStore.load(datasets.find_entries(data, "train"), 512)
+    return PhotoStore.load(sets.find_entries(data, "train"), 512)
 
 
 def test_the_split_decides_and_index_masks_are_recognised(data):
-    train = datasets.find_entries(data, "train")
+    train = sets.find_entries(data, "train")
     assert [(entry.set_name, entry.name, entry.annotation) for entry in train] == [
         *(("binary", f"p{i}", "binary") for i in (1, 2, 3)),
         *(("indexed", f"p{i}", "classes") for i in (1, 2, 3)),
     ]
-    assert len(datasets.find_entries(data, "val", ("binary",))) == 1
+    assert len(sets.find_entries(data, "val", ("binary",))) == 1
 
 
 def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
@@ -63,12 +64,12 @@ def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
     (tmp_path / "s" / "masks").mkdir()
     (tmp_path / "split.csv").write_text("set,name,split\ns,lost,train\n")
     with pytest.raises(FileNotFoundError, match="lost"):
-        datasets.find_entries(tmp_path, "train")
+        sets.find_entries(tmp_path, "train")
 
 
 def test_a_set_that_is_not_there_is_named(data):
     with pytest.raises(DatasetError, match=r"names no set binry\. It has binary, indexed"):
-        datasets.find_entries(data, "train", ("binary", "binry"))
+        sets.find_entries(data, "train", ("binary", "binry"))
 
 
 def test_sets_and_their_weights_are_read():
@@ -83,8 +84,8 @@ def test_weights_of_sets_that_make_no_sense_are_refused(text, capsys):
 
 
 def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
-    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.annotation == "classes")
-    objects = datasets.load_objects(entry)
+    entry = next(entry for entry in sets.find_entries(data, "train") if entry.annotation == "classes")
+    objects = sets.load_objects(entry)
     assert len(objects) == 2
     areas = sorted(int(mask.sum()) for mask, _ in objects)
     assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
@@ -98,51 +99,51 @@ def test_numbers_without_gaps_are_instances_and_a_cut_one_is_one_object(tmp_path
         mask = np.zeros((90, 120), np.uint8)
         mask[20:70, 10:100] = 1
         mask[10:80, 50:60] = 2  # in front of the first, which it cuts in two
-        mask[85:] = datasets.VOID
+        mask[85:] = sets.VOID
         Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(tmp_path / "cats/images" / f"{number}.png")
         Image.fromarray(mask).save(tmp_path / "cats/masks" / f"{number}.png")
     (tmp_path / "split.csv").write_text("set,name,split\ncats,0,train\ncats,1,train\n")
-    entries = datasets.find_entries(tmp_path, "train")
+    entries = sets.find_entries(tmp_path, "train")
     assert [entry.annotation for entry in entries] == ["instances"] * 2
-    areas = [int(mask.sum()) for mask, _ in datasets.load_objects(entries[0])]
+    areas = [int(mask.sum()) for mask, _ in sets.load_objects(entries[0])]
     assert areas == [50 * 80, 70 * 10]
     mask[mask == 1] = 3
     Image.fromarray(mask).save(tmp_path / "cats/masks/1.png")
-    assert [entry.annotation for entry in datasets.find_entries(tmp_path, "train")] == ["classes"] * 2
+    assert [entry.annotation for entry in sets.find_entries(tmp_path, "train")] == ["classes"] * 2
 
 
 def test_two_bodies_that_touch_are_doubtful_unless_borders_are_drawn():
     one = np.zeros((90, 120), np.uint8)
     cv2.circle(one, (40, 45), 20, 1, -1)
     valid = np.ones_like(one)
-    assert not datasets.probably_several(one, valid)
+    assert not sets.probably_several(one, valid)
     two = cv2.circle(one.copy(), (78, 45), 20, 1, -1)
-    assert datasets.probably_several(two, valid)
+    assert sets.probably_several(two, valid)
     valid[-1] = 0
-    assert not datasets.probably_several(two, valid), "this annotator leaves void between things"
+    assert not sets.probably_several(two, valid), "this annotator leaves void between things"
 
 
 def test_weights_say_how_often_a_photo_is_shown(data):
-    entries = datasets.find_entries(data, "train")
-    shown = datasets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
+    entries = sets.find_entries(data, "train")
+    shown = sets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
     names = [(entry.set_name, entry.name) for entry in shown]
     assert names == [*(("binary", f"p{i}") for i in (1, 1, 2, 2, 3, 3)), ("indexed", "p3")]
-    assert datasets.weighted(entries, {}) == entries
+    assert sets.weighted(entries, {}) == entries
 
 
 def test_the_robot_clicks_the_middle_of_the_largest_error():
     truth = np.zeros((100, 100), bool)
     truth[20:61, 30:71] = True
     valid = np.ones_like(truth)
-    assert prompts.next_click(truth, np.zeros_like(truth), valid) == (50.5, 40.5, INCLUDE)
+    assert simulated_user.next_click(truth, np.zeros_like(truth), valid) == (50.5, 40.5, INCLUDE)
     answer = truth.copy()
     answer[70:91, 0:21] = True
     answer[20:25, 30:35] = False
-    assert prompts.next_click(truth, answer, valid) == (10.5, 80.5, EXCLUDE)
-    assert prompts.next_click(truth, truth, valid) is None
+    assert simulated_user.next_click(truth, answer, valid) == (10.5, 80.5, EXCLUDE)
+    assert simulated_user.next_click(truth, truth, valid) is None
     void = valid.copy()
     void[70:91, 0:21] = False
-    click = prompts.next_click(truth, answer, void)
+    click = simulated_user.next_click(truth, answer, void)
     assert click is not None
     assert click[2] == INCLUDE, "errors where nobody knows are not clicked"
 

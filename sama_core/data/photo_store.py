@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import torch
 
+from sama_core.data.sets import VOID, Entry, load_rgb, load_targets
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry, load_rgb, load_targets
 
 #: More objects than this in one photo are left out, the smallest first.
 _MOST_OBJECTS = 40
