@@ -8,13 +8,11 @@ from pathlib import Path
 
 from sama_core.cli import INTERRUPTED
 from sama_core.errors import ConfigError
-from sama_core.training.config import TrainConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama train`."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    defaults = TrainConfig()
     small = what.add_parser("small-sam", help="the bundled promptable SAM, on photos and masks")
     small.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
     small.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
@@ -22,13 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start", type=Path, help="weights to start from (safetensors) instead of the ImageNet start alone"
     )
     small.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    small.add_argument("--steps", type=int, default=defaults.steps)
-    small.add_argument("--seconds", type=float, default=defaults.seconds, help="end by the clock instead of by steps")
-    small.add_argument("--photos", type=int, default=defaults.photos, help="photos in a step")
-    small.add_argument("--data-share", type=float, default=defaults.data_share, help="share of the photos to train on")
-    small.add_argument(
-        "--questions", type=int, default=defaults.questions, help="how many of the four each photo is asked in a step"
-    )
+    small.add_argument("--steps", type=int)
+    small.add_argument("--seconds", type=float, help="end by the clock instead of by steps")
+    small.add_argument("--photos", type=int, help="photos in a step")
+    small.add_argument("--data-share", type=float, help="share of the photos to train on")
+    small.add_argument("--questions", type=int, help="how many of the four each photo is asked in a step")
     small.add_argument(
         "--sets",
         type=_weights,
@@ -38,20 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     small.add_argument(
         "--frozen",
         type=lambda text: tuple(text.split(",")),
-        default=defaults.frozen,
         metavar="PREFIX,…",
         help="parts of the ImageNet body that are not trained (default: its first layers)",
     )
-    small.add_argument("--warmup", type=int, default=defaults.warmup, help="steps in which the rate rises")
-    small.add_argument("--checkpoint-every", type=int, default=defaults.checkpoint_every, help="steps")
+    small.add_argument("--warmup", type=int, help="steps in which the rate rises")
+    small.add_argument("--checkpoint-every", type=int, help="steps")
     small.add_argument(
         "--check-photos",
         type=int,
-        default=defaults.check_photos,
         help="held-out photos to measure at every checkpoint, to keep the best weights (default: all, at the end)",
     )
-    small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    small.add_argument("--seed", type=int, default=defaults.seed)
+    small.add_argument("--learning-rate", type=float)
+    small.add_argument("--seed", type=int)
     modules = what.add_parser(
         "modules",
         help="SAMA's modules on a frozen SAM; under torchrun on several devices",
@@ -80,25 +74,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _small_sam(args: argparse.Namespace) -> int:
+    _see_that_there_are("cv2", "pydantic")
     from sama_core.data.photo_store import PhotoFiles, PhotoStore
     from sama_core.data.sets import find_entries, weighted
     from sama_core.evaluation.clicks import choose
     from sama_core.model.backbones.lite import LiteBackbone
+    from sama_core.training.config import TrainConfig
+    from sama_core.training.config_file import parse_config
     from sama_core.training.loop import CURVE, Trainer
 
-    config = TrainConfig(
-        steps=args.steps,
-        seconds=args.seconds,
-        photos=args.photos,
-        questions=args.questions,
-        frozen=args.frozen,
-        warmup=args.warmup,
-        checkpoint_every=args.checkpoint_every,
-        check_photos=args.check_photos,
-        learning_rate=args.learning_rate,
-        data_share=args.data_share,
-        seed=args.seed,
-    )
+    given = {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
+    config = parse_config("", TrainConfig, "sama train small-sam", **given)
     size = LiteBackbone.input_size
     sets = tuple(args.sets) if args.sets else None
     entries = weighted(find_entries(args.data, "train", sets), args.sets or {})
@@ -122,9 +108,7 @@ def _small_sam(args: argparse.Namespace) -> int:
 
 
 def _modules(args: argparse.Namespace) -> int:
-    absent = [name for name in ("cv2", "tensorboard") if find_spec(name) is None]
-    if absent:
-        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
+    _see_that_there_are("cv2", "pydantic", "tensorboard")
     from sama_core.training import processes
     from sama_core.training.config_file import load_config
     from sama_core.training.sama_config import SamaTrainConfig
@@ -165,10 +149,17 @@ def _modules(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    _see_that_there_are("pydantic")
     from sama_core.training.sama_export import export_run
 
     print(f"{args.out}  {export_run(args.run, args.out)} steps")
     return 0
+
+
+def _see_that_there_are(*packages: str) -> None:
+    absent = [name for name in packages if find_spec(name) is None]
+    if absent:
+        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
 
 
 def _weights(text: str) -> dict[str, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import Field
+
+from sama_core.training.config_file import Settings
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Recipe of the promptable `lite` SAM.
 
     Attributes:
@@ -25,26 +26,22 @@ class TrainConfig:
         data_share: share of the photos that are trained on, the same ones whenever asked (learning curves).
     """
 
-    steps: int = 4000
+    steps: int = Field(4000, ge=1)
     seconds: float = 0.0
-    photos: int = 32
-    questions: int = 4
+    photos: int = Field(32, ge=1)
+    questions: int = Field(4, ge=1, le=4)
     learning_rate: float = 8e-4
     body_rate: float = 0.3
     weight_decay: float = 1e-3
-    warmup: int = 100
+    warmup: int = Field(100, ge=1)
     clip_norm: float = 1.0
     ema: float = 0.997
     frozen: tuple[str, ...] = ("conv_stem", "bn1", "blocks.0")
     multimask_weight: float = 0.3
     iou_weight: float = 0.1
     click_weight: float = 4.0
-    data_share: float = 1.0
-    checkpoint_every: int = 200
-    check_photos: int = 0
-    sample_every: int = 200
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.data_share <= 1:
-            raise ValueError(f"data_share is between 0 and 1, not {self.data_share}")
+    data_share: float = Field(1.0, gt=0, le=1)
+    checkpoint_every: int = Field(200, ge=1)
+    check_photos: int = Field(0, ge=0)
+    sample_every: int = Field(200, ge=1)
+    seed: int = Field(1, ge=0)

@@ -23,29 +23,13 @@ from sama_core.training.compositing import (
     object_window,
     recolour,
 )
+from sama_core.training.sama_config import DataSet
 from sama_core.training.samples import SegmentationSource, Source, ViewSample, check_sizes, cut_object, padded_sample
 
 #: Share of the frame that an object takes up in a cropped matte or a composite.
 _OBJECT_SHARE = (0.08, 0.6)
 #: A source tries so many pairs for one sample before it gives up.
 _TRIES = 40
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A set to train on.
-
-    Attributes:
-        root: the folder it was unpacked to.
-        layout: a name of `sama_core.data.layouts`, or "auto" to look which one fits.
-        split: one of the layout's splits.
-        weight: how often a pair of this set is drawn, relative to a pair of another one.
-    """
-
-    root: Path
-    layout: str = "auto"
-    split: str = "train"
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import time
@@ -23,6 +22,7 @@ from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded
 from sama_core.model.sam import PromptableSam
 from sama_core.training.config import TrainConfig
+from sama_core.training.config_file import save_config
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss
 from sama_core.training.views_of_photos import Augmentation, Draw, Views, draw_views
@@ -58,7 +58,7 @@ CURVE = (1, 3, 5, 10)
 
 
 class Trainer:
-    """One run in one folder: `config.json`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors`.
+    """One run in one folder: `config.toml`, `log.jsonl`, `last.pt`, `samples/`, and `ema.safetensors`.
 
     Args:
         store: the photos.
@@ -110,7 +110,7 @@ class Trainer:
         self.store = store.to(self.device)
         order = torch.from_numpy(np.random.default_rng(0).permutation(len(store)))
         self.photos = order[: max(1, round(config.data_share * len(store)))]
-        (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        save_config(config, folder / "config.toml")
         if (folder / "last.pt").exists():
             self._resume()
 

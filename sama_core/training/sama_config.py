@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
 
 from sama_core.model.sama_config import SamaConfig
-from sama_core.training.external import DataSet
-from sama_core.training.samples import MATTING_MIX
+from sama_core.training.config_file import Settings
+
+Task = Literal["segmentation", "matting"]
+Count = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True)
-class OwnSet:
+class OwnSet(Settings):
     """One set of a folder with split.csv.
 
     Attributes:
@@ -22,28 +24,49 @@ class OwnSet:
     """
 
     name: str
-    share: float
+    share: float = Field(gt=0)
     matting: bool = True
 
-    def __post_init__(self) -> None:
-        if self.share <= 0:
-            raise ValueError(f"share must be positive, not {self.share}: leave out an unwanted set")
+
+class MattingMix(Settings):
+    """How often each kind of matting sample is made, in any unit.
+
+    Without pseudo-alphas the kinds that need them (the first three) leave their share to the others.
+
+    Attributes:
+        in_place: a photo and its pseudo-alpha.
+        moved: an object with its pseudo-alpha over another photo.
+        drawn_in_place: hair, yarn or leaves drawn onto an object in its own photo.
+        drawn: a drawn alpha on an object's outline, over another photo.
+        drawn_blob: a drawn alpha on a random outline filled from a photo, over another photo.
+        annotated: a photo and its mask as annotated, which the trainer carries to the photo's edges.
+    """
+
+    in_place: float = Field(0.2, ge=0)
+    moved: float = Field(0.2, ge=0)
+    drawn_in_place: float = Field(0.2, ge=0)
+    drawn: float = Field(0.34, ge=0)
+    drawn_blob: float = Field(0.06, ge=0)
+    annotated: float = Field(0.0, ge=0)
 
 
-@dataclass(frozen=True)
-class MattingMix:
-    """How often each kind of matting sample is made, in any unit; the kinds are those of `samples.MATTING_MIX`."""
+class DataSet(Settings):
+    """A set to train on.
 
-    in_place: float = MATTING_MIX["in_place"]
-    moved: float = MATTING_MIX["moved"]
-    drawn_in_place: float = MATTING_MIX["drawn_in_place"]
-    drawn: float = MATTING_MIX["drawn"]
-    drawn_blob: float = MATTING_MIX["drawn_blob"]
-    annotated: float = MATTING_MIX["annotated"]
+    Attributes:
+        root: the folder it was unpacked to.
+        layout: a name of `sama_core.data.layouts`, or "auto" to look which one fits.
+        split: one of the layout's splits.
+        weight: how often a pair of this set is drawn, relative to a pair of another one.
+    """
+
+    root: Path
+    layout: str = "auto"
+    split: str = "train"
+    weight: float = Field(1.0, gt=0)
 
 
-@dataclass(frozen=True)
-class OwnData:
+class OwnData(Settings):
     """Photos with masks listed in split.csv: segmentation samples, and matting samples made from the same photos.
 
     Attributes:
@@ -57,12 +80,11 @@ class OwnData:
     folder: Path
     pseudo_alphas: Path | None = None
     sets: tuple[OwnSet, ...] = ()
-    mix: MattingMix = field(default_factory=MattingMix)
-    weight: float = 1.0
+    mix: MattingMix = MattingMix()
+    weight: float = Field(1.0, gt=0)
 
 
-@dataclass(frozen=True)
-class SamaTrainConfig:
+class SamaTrainConfig(Settings):
     """Recipe of the SAMA modules. The defaults are the paper's, and HQ-SAM's where the paper is silent.
 
     Attributes:
@@ -92,36 +114,35 @@ class SamaTrainConfig:
     """
 
     model: str = "vit_l"
-    modules: SamaConfig = field(default_factory=SamaConfig)
-    tasks: tuple[Literal["segmentation", "matting"], ...] = ("segmentation", "matting")
+    modules: SamaConfig = SamaConfig()
+    tasks: tuple[Task, ...] = Field(("segmentation", "matting"), min_length=1)
     heads_only: bool = False
-    steps: int = 12000
+    steps: Count = 12000
     seconds: float = 0.0
-    batch: int = 4
-    target_side: int = 1024
+    batch: Count = 4
+    target_side: Count = 1024
     prompts: Literal["hq_sam", "dialogue"] = "hq_sam"
-    extra_rounds: tuple[int, ...] = (0,)
+    extra_rounds: tuple[int, ...] = Field((0,), min_length=1)
     learning_rate: float = 1e-3
     schedule: Literal["step", "cosine"] = "step"
     step_at: float = 10 / 12
     weight_decay: float = 0.0
-    warmup: int = 0
+    warmup: int = Field(0, ge=0)
     clip_norm: float = 1.0
     ema: float = 0.99
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    encoder_chunk: int = 5
-    workers: int = 1
-    checkpoint_every: int = 50
-    sample_every: int = 200
-    seed: int = 1
+    encoder_chunk: Count = 5
+    workers: int = Field(1, ge=0)
+    checkpoint_every: Count = 50
+    sample_every: Count = 200
+    seed: int = Field(1, ge=0)
     backgrounds: tuple[Path, ...] = ()
     data: tuple[DataSet, ...] = ()
     own: OwnData | None = None
 
-    def __post_init__(self) -> None:
-        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            raise ValueError("tasks must name segmentation, matting or both, each once")
-        if min(self.steps, self.batch, self.checkpoint_every, self.sample_every, self.encoder_chunk) < 1:
-            raise ValueError("steps, batch, checkpoint_every, sample_every and encoder_chunk must be at least 1")
-        if not self.extra_rounds:
-            raise ValueError("extra_rounds must hold a number; [0] learns from first prompts alone")
+    @field_validator("tasks")
+    @classmethod
+    def _each_once(cls, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("name each task once")
+        return tasks

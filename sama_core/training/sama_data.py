@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -66,7 +65,7 @@ def own_supplies(own: OwnData, fine_size: int, target_size: int) -> list[Supply]
     source = SegmentationSource(repeated(entries, own.sets), fine_size, target_size)
     supplies = [Supply(_counts(entries), "train", "segmentation", own.weight, source)]
     if photos := [entry for entry in entries if entry.set_name not in unmatted]:
-        source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, asdict(own.mix))
+        source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, own.mix)
         supplies.append(Supply(_counts(photos), "train", "matting", own.weight, source))
     return supplies
 

@@ -374,9 +374,9 @@ def check_recipe(folder: Path, config: SamaTrainConfig) -> None:
     """
     earlier = load_config(folder / "config.toml", SamaTrainConfig)
     different = [
-        entry.name
-        for entry in dataclasses.fields(config)
-        if entry.name not in _MAY_CHANGE and getattr(config, entry.name) != getattr(earlier, entry.name)
+        name
+        for name in SamaTrainConfig.model_fields
+        if name not in _MAY_CHANGE and getattr(config, name) != getattr(earlier, name)
     ]
     if different:
         raise ConfigError(
