@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from sama_core.cli import INTERRUPTED
 from sama_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sama_core.training.config import RunConfig
+    from sama_core.training.trainer import Trainer
+
+C = TypeVar("C", bound="RunConfig")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,56 +77,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train or export; returns the exit status."""
+    absent = [name for name in ("cv2", "pydantic", "tensorboard") if find_spec(name) is None]
+    if absent:
+        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
     return {"small-sam": _small_sam, "modules": _modules, "export": _export}[args.what](args)
 
 
 def _small_sam(args: argparse.Namespace) -> int:
-    _see_that_there_are("cv2", "pydantic")
     from sama_core.data.photo_store import PhotoFiles, PhotoStore
     from sama_core.data.sets import find_entries, weighted
     from sama_core.evaluation.clicks import choose
+    from sama_core.inference import device as devices
     from sama_core.model.backbones.lite import LiteBackbone
-    from sama_core.training.config import TrainConfig
-    from sama_core.training.config_file import parse_config
-    from sama_core.training.loop import CURVE, Trainer
+    from sama_core.training.config import SmallSamConfig
+    from sama_core.training.small_sam import CURVE, SmallSam
+    from sama_core.training.trainer import Trainer
 
-    given = {name: value for name in TrainConfig.model_fields if (value := getattr(args, name, None)) is not None}
-    config = parse_config("", TrainConfig, "sama train small-sam", **given)
-    size = LiteBackbone.input_size
-    sets = tuple(args.sets) if args.sets else None
-    entries = weighted(find_entries(args.data, "train", sets), args.sets or {})
+    config, size, device = _config(args, SmallSamConfig), LiteBackbone.input_size, devices.choose(args.device)
+    sets = tuple(config.sets) or None
+    entries = weighted(find_entries(args.data, "train", sets), config.sets)
     # a GPU draws faster than photos are read; a CPU would have to hold them in memory for nothing
-    train = PhotoFiles(entries, size) if args.device == "cpu" else PhotoStore.load(entries, size)
-    held_out_entries = find_entries(args.data, "val", sets)
-    length = f"{config.seconds:.0f} s" if config.seconds else f"{config.steps} steps"
-    print(f"{len(train)} photos, {length} of {config.photos} photos, log in {args.run}", flush=True)
-    trainer = Trainer(train, config, args.run, args.device, args.start)
+    photos = PhotoFiles(entries, size) if device.type == "cpu" else PhotoStore.load(entries, size).to(device)
+    held_out_entries, held_out = find_entries(args.data, "val", sets), None
     # all held-out photos would take a CPU longer than the training
-    held_out = None
     if config.check_photos:
         of_sets = len({entry.set_name for entry in held_out_entries})
         held_out = PhotoStore.load(choose(held_out_entries, -(-config.check_photos // of_sets)), size)
-    trainer.run(held_out)
+    task = SmallSam(photos, config, device, args.start, held_out)
+    trainer = Trainer(task, config, args.run, device)
+    print(f"{len(photos)} photos, {config.photos} in a step")
+    if not _train(trainer):
+        return INTERRUPTED
     held_out = held_out or PhotoStore.load(held_out_entries, size)
-    curve = trainer.measure(held_out).mean(0)
+    curve = task.curve(trainer.ema, held_out).mean(0)
     figures = ", ".join(f"{curve[count - 1]:.4f} after {count}" for count in CURVE)
     print(f"Step {trainer.step}; mean IoU on the grid, of {len(held_out)} held-out photos: {figures} clicks.")
     return 0
 
 
 def _modules(args: argparse.Namespace) -> int:
-    _see_that_there_are("cv2", "pydantic", "tensorboard")
-    from sama_core.training import processes
-    from sama_core.training.config_file import load_config
-    from sama_core.training.sama_config import SamaTrainConfig
+    from sama_core.training import distributed
+    from sama_core.training.config import ModulesConfig
+    from sama_core.training.modules import Modules, Provenance, start_from
     from sama_core.training.sama_data import open_sources
-    from sama_core.training.sama_export import export_run, start_from
-    from sama_core.training.sama_loop import Provenance, SamaTrainer
+    from sama_core.training.trainer import Trainer
     from sama_core.weights import registry
 
-    config = load_config(_recipe(args.config), SamaTrainConfig)
-    with processes.joined(args.device) as device:
-        first = processes.rank_and_count()[0] == 0
+    config = _config(args, ModulesConfig)
+    with distributed.joined(args.device) as device:
+        first = distributed.rank_and_count()[0] == 0
         sam, sha256 = registry.load(config.model, args.weights)
         sources, supplies = open_sources(config, 2 * sam.input_size)
         start, start_name = None, ""
@@ -133,33 +139,48 @@ def _modules(args: argparse.Namespace) -> int:
             for supply in supplies
             for name, targets in supply.sets.items()
         ]
-        provenance = Provenance(sha256, data, start_name)
-        trainer = SamaTrainer(sam, sources, config, args.run, device, start, provenance)
+        task = Modules(sam, sources, config, device, start, Provenance(sha256, data, start_name))
+        trainer = Trainer(task, config, args.run, device)
         if first:
             for row in data:
                 print(f"{row['task']}: {row['targets']} targets of {row['set']} {row['split']}")
-            print(f"Step {trainer.step} of {config.steps} on {device}; log in {args.run}", flush=True)
-        done = trainer.run()
-    if not done and first:
-        print(f"Stopped after step {trainer.step}, saved in {args.run}. The same command goes on from there.")
+        done = _train(trainer)
     if first and done and args.export is not None:
-        export_run(args.run, args.export)
+        trainer.export(args.export)
         print(f"{args.export}  {trainer.step} steps")
     return 0 if done else INTERRUPTED
 
 
 def _export(args: argparse.Namespace) -> int:
-    _see_that_there_are("pydantic")
-    from sama_core.training.sama_export import export_run
+    from sama_core.training.modules import export_run
 
     print(f"{args.out}  {export_run(args.run, args.out)} steps")
     return 0
 
 
-def _see_that_there_are(*packages: str) -> None:
-    absent = [name for name in packages if find_spec(name) is None]
-    if absent:
-        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
+def _config(args: argparse.Namespace, cls: type[C]) -> C:
+    """The recipe, with what the command line says instead of it."""
+    from sama_core.training.config_file import load_config, parse_config
+
+    given = {name: value for name in cls.model_fields if (value := getattr(args, name, None)) is not None}
+    if "seconds" in given and "steps" not in given:
+        # by the clock, whatever number of steps that makes
+        given["steps"] = 0
+    if args.config is None:
+        return parse_config("", cls, "The command line", **given)
+    return load_config(_recipe(args.config), cls, **given)
+
+
+def _train(trainer: Trainer) -> bool:
+    """Train, and say from where to where."""
+    config, first = trainer.config, trainer.rank == 0
+    ends = [f"{config.steps}"] * bool(config.steps) + [f"{config.seconds:.0f} s"] * bool(config.seconds)
+    if first:
+        print(f"Step {trainer.step} of {' or '.join(ends)} on {trainer.device}; log in {trainer.folder}", flush=True)
+    done = trainer.run()
+    if not done and first:
+        print(f"Stopped after step {trainer.step}, saved in {trainer.folder}. The same command goes on from there.")
+    return done
 
 
 def _weights(text: str) -> dict[str, float]:

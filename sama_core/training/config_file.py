@@ -113,7 +113,7 @@ def _sentence(error: ValidationError, cls: type[Settings]) -> str:
     if kind == "missing":
         return f"{where} must be set"
     if kind == "value_error":
-        return f"{where}: {first['ctx']['error']}" if where else str(first["ctx"]["error"])
+        return f"{where}: {message}".removeprefix(": ").replace("Value error, ", "")
     expected = message.replace("Input should be", "must be").replace("an object", "a table").replace("array", "list")
     return f"{where} {expected[0].lower()}{expected[1:]}, not {_shown(first['input'])}"
 

@@ -23,7 +23,7 @@ from sama_core.training.compositing import (
     object_window,
     recolour,
 )
-from sama_core.training.sama_config import DataSet
+from sama_core.training.config import DataSet
 from sama_core.training.samples import SegmentationSource, Source, ViewSample, check_sizes, cut_object, padded_sample
 
 #: Share of the frame that an object takes up in a cropped matte or a composite.

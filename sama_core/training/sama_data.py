@@ -9,8 +9,8 @@ from typing import Literal
 
 from sama_core.data.sets import Entry, find_entries
 from sama_core.errors import ConfigError, DatasetError
+from sama_core.training.config import ModulesConfig, OwnData, OwnSet
 from sama_core.training.external import Supply, find_supplies, merge
-from sama_core.training.sama_config import OwnData, OwnSet, SamaTrainConfig
 from sama_core.training.samples import MattingSource, SegmentationSource, Source
 
 #: Photos of a set are repeated in a list of about this length, so that sets are drawn by their shares.
@@ -18,7 +18,7 @@ _LIST_LENGTH = 12000
 
 
 def open_sources(
-    config: SamaTrainConfig, fine_size: int
+    config: ModulesConfig, fine_size: int
 ) -> tuple[dict[Literal["segmentation", "matting"], Source], list[Supply]]:
     """Open all data of a recipe.
 

@@ -24,7 +24,7 @@ from sama_core.training.compositing import (
     recolour,
     sharpen,
 )
-from sama_core.training.sama_config import MattingMix
+from sama_core.training.config import MattingMix
 
 _NEED_ALPHAS = ("in_place", "moved", "drawn_in_place")
 #: Share of the frame that an object takes up in a matting sample.

@@ -8,14 +8,13 @@ from pydantic import Field, field_validator
 
 from sama_core.errors import ConfigError
 from sama_core.model.sama_config import LITE, SamaConfig
-from sama_core.training.config import TrainConfig
+from sama_core.training.config import ModulesConfig, SmallSamConfig
 from sama_core.training.config_file import Settings, format_config, load_config, parse_config, save_config
-from sama_core.training.sama_config import SamaTrainConfig
 
 
 class Source(Settings):
     path: Path
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(default=1.0, gt=0)
     kind: Literal["mask", "alpha"] = "mask"
 
 
@@ -74,7 +73,7 @@ FULL = Everything(
 
 @pytest.mark.parametrize(
     "config",
-    [Everything(), FULL, SamaTrainConfig(), SamaTrainConfig(model="lite", modules=LITE), TrainConfig()],
+    [Everything(), FULL, ModulesConfig(), ModulesConfig(model="lite", modules=LITE), SmallSamConfig(sets={"a": 0.5})],
     ids=["defaults", "everything set", "SAMA", "SAMA lite", "lite"],
 )
 def test_what_is_written_is_read_back_the_same(config, tmp_path):
@@ -156,7 +155,7 @@ def test_errors_say_where_and_what_is_expected(text, said):
 
 def test_text_that_is_no_toml_is_refused_with_its_line():
     assert "run.toml is no valid TOML" in error_of("steps = \n")
-    assert "line 2" in error_of("steps = 1\nmodel = lite\n", SamaTrainConfig)
+    assert "line 2" in error_of("steps = 1\nmodel = lite\n", ModulesConfig)
 
 
 def test_an_unreadable_file_is_named(tmp_path):

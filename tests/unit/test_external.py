@@ -9,6 +9,7 @@ from PIL import Image
 
 from sama_core.data.pairs import Pair, find_pairs, load_pair, load_target
 from sama_core.errors import ConfigError, DatasetError
+from sama_core.training.config import DataSet
 from sama_core.training.external import (
     ForegroundSource,
     MaskSource,
@@ -17,7 +18,6 @@ from sama_core.training.external import (
     find_photos,
     make_sources,
 )
-from sama_core.training.sama_config import DataSet
 from sama_core.training.samples import ViewSample
 
 FINE, TARGET = 128, 64
