@@ -21,14 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama train`."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     small = what.add_parser("small-sam", help="the bundled promptable SAM, on photos and masks")
-    small.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
-    small.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
+    _add_common(small)
     small.add_argument(
         "--start", type=Path, help="weights to start from (safetensors) instead of the ImageNet start alone"
     )
-    small.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    small.add_argument("--steps", type=int)
-    small.add_argument("--seconds", type=float, help="end by the clock instead of by steps")
     small.add_argument("--photos", type=int, help="photos in a step")
     small.add_argument("--data-share", type=float, help="share of the photos to train on")
     small.add_argument("--questions", type=int, help="how many of the four each photo is asked in a step")
@@ -44,15 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX,…",
         help="parts of the ImageNet body that are not trained (default: its first layers)",
     )
-    small.add_argument("--warmup", type=int, help="steps in which the rate rises")
-    small.add_argument("--checkpoint-every", type=int, help="steps")
     small.add_argument(
         "--check-photos",
         type=int,
         help="held-out photos to measure at every checkpoint, to keep the best weights (default: all, at the end)",
     )
-    small.add_argument("--learning-rate", type=float)
-    small.add_argument("--seed", type=int)
+    refiner = what.add_parser("refiner", help="the network that refines a matte's edge, on drawn objects")
+    _add_common(refiner)
+    refiner.add_argument("--batch", type=int, help="examples of a step")
+    refiner.add_argument("--crop", type=int, help="side of an example: a multiple of 32, at most 320")
+    refiner.add_argument("--pool", type=int, help="drawings kept on the device, 5.9 MB each")
     modules = what.add_parser(
         "modules",
         help="SAMA's modules on a frozen SAM; under torchrun on several devices",
@@ -75,12 +72,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--out", type=Path, required=True, help="the adapter file to write (.safetensors)")
 
 
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"Train {parser.prog.rpartition(' ')[2]}. Ctrl-C saves; the same command goes on."
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
+    parser.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
+    parser.add_argument("--config", help="the recipe, a TOML file; the options below count instead of what it says")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seconds", type=float, help="end by the clock instead of by steps")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--warmup", type=int, help="steps in which the rate rises")
+    parser.add_argument("--checkpoint-every", type=int, help="steps")
+    parser.add_argument("--workers", type=int, help="processes that prepare batches")
+    parser.add_argument("--seed", type=int)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train or export; returns the exit status."""
     absent = [name for name in ("cv2", "pydantic", "tensorboard") if find_spec(name) is None]
     if absent:
         raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
-    return {"small-sam": _small_sam, "modules": _modules, "export": _export}[args.what](args)
+    return {"small-sam": _small_sam, "modules": _modules, "refiner": _refiner, "export": _export}[args.what](args)
 
 
 def _small_sam(args: argparse.Namespace) -> int:
@@ -149,6 +161,21 @@ def _modules(args: argparse.Namespace) -> int:
         trainer.export(args.export)
         print(f"{args.export}  {trainer.step} steps")
     return 0 if done else INTERRUPTED
+
+
+def _refiner(args: argparse.Namespace) -> int:
+    from sama_core.data.sets import find_entries
+    from sama_core.inference import device as devices
+    from sama_core.training.config import RefinerConfig
+    from sama_core.training.refiner import Refiner
+    from sama_core.training.trainer import Trainer
+
+    config, device = _config(args, RefinerConfig), devices.choose(args.device)
+    trainer = Trainer(Refiner(find_entries(args.data, "train"), config, device), config, args.run, device)
+    if not _train(trainer):
+        return INTERRUPTED
+    print(f"{args.run / 'ema.safetensors'}  {trainer.step} steps")
+    return 0
 
 
 def _export(args: argparse.Namespace) -> int:

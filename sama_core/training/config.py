@@ -89,6 +89,35 @@ class SmallSamConfig(RunConfig):
     check_photos: Number = 0
 
 
+class RefinerConfig(RunConfig):
+    """Recipe of the alpha refiner.
+
+    A drawing is an object drawn on a photo, cut into `refiner_tiles.TILES` tiles, and some backgrounds.
+
+    Attributes:
+        batch: examples of a step.
+        crop: side of an example, pixels.
+        first_drawings: made before the first step.
+        fresh: made anew for each step; they take the places of the oldest.
+        pool: newest drawings kept on the device, 5.9 MB each.
+        check: drawings of held-out photos that the network is measured on at every checkpoint; 0 does not.
+    """
+
+    batch: Count = 64
+    crop: int = Field(default=256, ge=64, le=320, multiple_of=32)
+    first_drawings: Count = 64
+    fresh: Count = 6
+    pool: Count = 3333
+    check: Number = 24
+    steps: Number = 2750
+    learning_rate: Amount = 2e-3
+    weight_decay: Amount = 1e-3
+    warmup: Number = 150
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    checkpoint_every: Count = 500
+    workers: Number = 1
+
+
 class OwnSet(Settings):
     """One set of a folder with split.csv.
 
