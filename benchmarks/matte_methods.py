@@ -28,7 +28,7 @@ from sama_core.images import Frame
 from sama_core.inference.matting import closed_form, matte_alpha
 from sama_core.inference.refining import Coarse, network_solver, polish, refine, refined_alpha
 from sama_core.inference.upsampling import apply_linear, fit_guided, guided_matte, probability
-from sama_core.weights.refiner import load_refiner
+from sama_core.weights.files import load_refiner
 from sama_core.weights.registry import MODELS
 
 #: Guided filter of the trimap, 0.5 where it is unknown: radius and regularisation, the best of 4, 8, 16 and 32 pixels.

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from sama_core.inference import device as devices
-from sama_core.model.labels import INCLUDE, PAD
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import Sama, SamaModules
+from sama_core.prompts import INCLUDE, PAD
 from sama_core.weights import registry
 
 

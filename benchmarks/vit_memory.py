@@ -14,8 +14,8 @@ import time
 
 import torch
 
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT
 from sama_core.model.sama import TASKS, Sama, SamaModules, Task
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT
 from sama_core.training.sama_losses import matting_loss, segmentation_loss
 from sama_core.weights import registry
 

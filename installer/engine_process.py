@@ -10,7 +10,7 @@ from typing import Any
 from installer import plugin_files, state
 from installer.environment import EngineInfo
 from installer.events import InstallError
-from sama_core import file_lock, paths
+from sama_core import files, paths
 
 _SCHEMA = 1
 _PATIENCE = 30.0
@@ -23,7 +23,7 @@ def stop() -> None:
         InstallError: it does not end.
     """
     deadline = time.monotonic() + _PATIENCE
-    while file_lock.is_held(paths.lock_file()):
+    while files.is_held(paths.lock_file()):
         # Asked again each time: an engine that is just starting cannot be found yet.
         client = plugin_files.module("sama_launch").running()
         if client is not None:

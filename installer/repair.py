@@ -15,7 +15,7 @@ from installer.events import Finished, FrontEnd, InstallError, Note, Stop
 from installer.installation import Wishes, home_folder, run
 from installer.state import Environment, Manifest
 from sama_core import paths
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import file_sha256
 
 #: As pip writes it into the names of folders.
 _ENGINES_PACKAGE = "sama_gimp-"

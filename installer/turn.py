@@ -16,7 +16,7 @@ from pathlib import Path
 
 from installer import state
 from installer.events import STEPS, InstallError, Stop
-from sama_core.file_lock import FileLock
+from sama_core.files import FileLock
 
 _PATIENCE = 15.0
 _NAME = "installing.lock"

@@ -73,3 +73,17 @@ class ConfigError(SamaError):
 
     code = "config"
     status = 422
+
+
+class BatchError(SamaError):
+    """A batch's folders, its prompts' file or its settings cannot be used as they are."""
+
+    code = "batch"
+    status = 422
+
+
+class BatchStopped(SamaError):
+    """A whole batch cannot go on: no model, no worker, a full disk. What is done is kept."""
+
+    code = "batch_stopped"
+    status = 500

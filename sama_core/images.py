@@ -1,16 +1,24 @@
-"""The one place for coordinate maths: original pixels <-> model input <-> the decoder's grid.
+"""A picture as the engine takes it: how large it may be, its name, and where its pixels lie.
+
+The one place for coordinate maths: original pixels <-> model input <-> the decoder's grid.
 
 Coordinates are continuous: pixel (i, j) covers the square from (j, i) to (j+1, i+1), and its centre is (j+0.5, i+0.5).
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from sama_core.errors import InvalidImage
+
+#: Width times height, and the longer of the two: beyond this a desktop has not the memory.
+MAX_PIXELS = 128_000_000
+MAX_SIDE = 60_000
 #: Side of the decoder's mask grid.
 LOW_RES = 256
 #: Change when the pixels that reach the network change: embeddings of another version are not reused.
@@ -20,6 +28,46 @@ PREPROCESSING_VERSION = 3
 _REDUCING_GAP = 3.0
 #: Pixels that are averaged at once: Pillow holds a copy of what it works on, and more of it in 4 bytes a pixel.
 _STRIP_PIXELS = 2**22
+
+
+def check_size(width: int, height: int) -> None:
+    """See that a picture of this size can be used.
+
+    Raises:
+        InvalidImage: it is too large.
+    """
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise oversized(f"{width}×{height}")
+
+
+def oversized(size: str) -> InvalidImage:
+    """The refusal of a picture whose size is `size`, in words."""
+    return InvalidImage(
+        f"The picture is {size}; up to {MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE} pixels a side "
+        "can be used. Work on a smaller copy or a crop."
+    )
+
+
+def image_id(rgb: np.ndarray) -> str:
+    """Return the image's name: hex SHA-256 of the ASCII text `WxH:` followed by the pixel bytes.
+
+    Args:
+        rgb: H×W×3 uint8, sRGB R'G'B', row-major.
+
+    Returns:
+        64 lower-case hexadecimal digits. Two images have the same name only if size and pixels are the same.
+
+    Raises:
+        InvalidImage: not H×W×3 uint8, or without a pixel.
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise InvalidImage(
+            f"The picture is an array of {rgb.dtype} {rgb.shape}. Give height × width × 3 values of 8 bits."
+        )
+    height, width = rgb.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}:".encode("ascii"))
+    digest.update(np.ascontiguousarray(rgb).reshape(-1).data)
+    return digest.hexdigest()
 
 
 class Reduced:

@@ -9,6 +9,8 @@ import numpy as np
 from sama_core.errors import InvalidPrompt
 from sama_core.images import LOW_RES
 
+#: Labels of the sparse prompt tokens, as in SAM's ONNX export.
+PAD, EXCLUDE, INCLUDE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 #: More clicks than this make the answer worse, not better, and no person makes them.
 MAX_POINTS = 256
 #: Logit magnitude of a region drawn by hand: sure inside and outside, as far as a rough hand is.

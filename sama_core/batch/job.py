@@ -19,13 +19,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sama_core import __version__, drafts
-from sama_core.batch.failures import BatchError, BatchStopped
+from sama_core import __version__, files
 from sama_core.batch.journal import Journal
 from sama_core.batch.prompts_file import OWN_FOLDER, PhotoPrompt
 from sama_core.batch.worker import Outcome, Task
-from sama_core.file_lock import FileLock
-from sama_core.weights.checksum import file_sha256
+from sama_core.errors import BatchError, BatchStopped
+from sama_core.files import FileLock, file_sha256
 
 REPORT = "report.json"
 _PHOTOS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif", ".bmp", ".ppm"}
@@ -231,7 +230,7 @@ class Batch:
             ),
         }
         draft = self._own / f"{REPORT}.{os.getpid()}"
-        with drafts.named(self._out / REPORT):
+        with files.named_in_errors(self._out / REPORT):
             draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             draft.replace(self._out / REPORT)
         return report
@@ -289,7 +288,7 @@ class Batch:
         output = task.prompt.output
         self._is_made(output, task.key)
         path = self._out / output
-        with drafts.named(path):
+        with files.named_in_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._journal.add(output, task.key, sha256)
             Path(task.draft).replace(path)

@@ -9,9 +9,8 @@ from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from sama_core.batch.failures import BatchStopped
 from sama_core.batch.worker import MakeEngine, Outcome, Task, describe_exit, work
-from sama_core.errors import SamaError
+from sama_core.errors import BatchStopped, SamaError
 
 #: Seconds for a worker to end after it was told to.
 _PATIENCE = 5.0

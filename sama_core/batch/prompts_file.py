@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from sama_core.batch.failures import BatchError
+from sama_core.errors import BatchError
 from sama_core.matte_methods import DEFAULT, METHODS, MatteMethod
 
 FORMAT = 1

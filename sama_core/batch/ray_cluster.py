@@ -17,10 +17,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from sama_core.batch.failures import BatchError, BatchStopped
 from sama_core.batch.processes import LoneWorker
 from sama_core.batch.worker import MakeEngine, Outcome, Task, as_row, from_row
-from sama_core.errors import SamaError
+from sama_core.errors import BatchError, BatchStopped, SamaError
 
 #: Starts a cluster on this machine that ends with the batch.
 LOCAL = "local"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sama_core.batch.prompts_file import PhotoPrompt
 from sama_core.errors import SamaError
+from sama_core.files import file_sha256
 from sama_core.matte_methods import DEFAULT, MatteMethod
-from sama_core.weights.checksum import file_sha256
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from sama_core.inference.answer import Answer
+    from sama_core.inference.request import Answer
     from sama_core.prompts import Prompt
 
 
@@ -157,7 +157,6 @@ def work(engine: BatchEngine, task: Task) -> Outcome:
 
 
 def _work(engine: BatchEngine, task: Task) -> Answer:
-    from sama_core.cutout import cutout
     from sama_core.image_files import check_room, read_image, read_mask, save_cutout, save_mask
     from sama_core.prompts import Prompt
 
@@ -176,7 +175,7 @@ def _work(engine: BatchEngine, task: Task) -> Answer:
         save_mask(task.draft, answer.alpha, image.dpi)
     else:
         answer = engine.matte(prompt, what.decontaminate, method=what.method)
-        save_cutout(task.draft, *cutout(image, answer), image.dpi)
+        save_cutout(task.draft, *answer.cutout(image.rgb, image.alpha), image.dpi)
     answer.notes[:0] = image.notes
     return answer
 

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from sama_core import __version__
 from sama_core.errors import SamaError
-from sama_core.inference import inductor_folder
+from sama_core.inference import compile_caches
 
 VERBS = {
     "select": "click on a thing in a photo and write a soft selection",
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(_with_negative_numbers(arguments))
     assert module is not None, "argparse lets no command line without a verb pass"
     try:
-        with inductor_folder.kept_in_home():
+        with compile_caches.inductor_prepared():
             return module.run(options)
     except SamaError as error:
         _complain(str(error))

@@ -102,7 +102,7 @@ class _Teller:
     """Says what becomes of each photo: failures on stderr, the rest on stdout, how far it is on the terminal."""
 
     def __init__(self, total: int, quiet: bool) -> None:
-        from sama_core.cli.progress_line import ProgressLine
+        from sama_core.cli.prompting import ProgressLine
 
         self._total, self._quiet, self._line, self._count = total, quiet, ProgressLine(), 0
         self.clear = self._line.clear

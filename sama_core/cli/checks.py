@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sama_core import __version__, paths
-from sama_core.cli.finding import REINSTALL, Check
 from sama_core.cli.gimp_checks import check_gimps, check_menu_entries, check_plug_ins
 from sama_core.cli.machine_checks import check_device, check_disk, check_memory
+from sama_core.cli.report import REINSTALL, Check
 from sama_core.errors import EngineUnavailable, SamaError
 
 #: what the engine imports, and the name it is installed by
@@ -96,7 +96,7 @@ def check_packages() -> Iterator[Check]:
 
 def check_weights() -> Iterator[Check]:
     """The weight file of each model."""
-    from sama_core.weights.checksum import file_sha256
+    from sama_core.files import file_sha256
     from sama_core.weights.registry import MODELS
 
     for model in MODELS.values():
@@ -134,15 +134,15 @@ def check_adapters() -> Iterator[Check]:
 
 def check_refiner() -> Iterator[Check]:
     """The file of the alpha refiner."""
-    from sama_core.weights.checksum import file_sha256
-    from sama_core.weights.refiner import FILE, SHA256
+    from sama_core.files import file_sha256
+    from sama_core.weights.files import REFINER, REFINER_SHA256
 
-    if not FILE.is_file():
-        yield Check("Alpha refiner", False, f"{FILE} is missing", REINSTALL)
-    elif file_sha256(FILE) != SHA256:
-        yield Check("Alpha refiner", False, f"{FILE} is damaged: its checksum is wrong", REINSTALL)
+    if not REFINER.is_file():
+        yield Check("Alpha refiner", False, f"{REFINER} is missing", REINSTALL)
+    elif file_sha256(REFINER) != REFINER_SHA256:
+        yield Check("Alpha refiner", False, f"{REFINER} is damaged: its checksum is wrong", REINSTALL)
     else:
-        yield Check("Alpha refiner", True, f"{FILE.stat().st_size / 1e6:.1f} MB, checksum right")
+        yield Check("Alpha refiner", True, f"{REFINER.stat().st_size / 1e6:.1f} MB, checksum right")
 
 
 def check_home() -> Iterator[Check]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sama_core.cli.finding import Check
+    from sama_core.cli.report import Check
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

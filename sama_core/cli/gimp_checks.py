@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sama_core import gimp, paths
-from sama_core.cli.finding import Check
+from sama_core.cli.report import Check
 
 PLUG_IN = "sama_select"
 #: What the plug-in registers, and where the menus show it.

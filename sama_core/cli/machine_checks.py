@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sama_core import accelerator, paths
-from sama_core.cli.finding import Check
+from sama_core.cli.report import Check
 
 #: The engine's cache grows to half of this, and its log and state want room too.
 LEAST_DISK = 2**30

@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the cut-out or the matte; return the exit status."""
-    from sama_core.cutout import cutout
     from sama_core.image_files import save_cutout, save_mask
 
     clean = args.decontaminate and not args.alpha_only
@@ -44,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
     if args.alpha_only:
         save_mask(args.output, answer.alpha, image.dpi)
     else:
-        save_cutout(args.output, *cutout(image, answer), image.dpi)
+        save_cutout(args.output, *answer.cutout(image.rgb, image.alpha), image.dpi)
     prompting.report(args, result)
     return 0

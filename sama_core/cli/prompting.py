@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sama_core.image_files import LoadedImage
-    from sama_core.inference.answer import Answer
     from sama_core.inference.engine import Engine
-    from sama_core.inference.request import Progress
+    from sama_core.inference.request import Answer, Progress
     from sama_core.prompts import Prompt
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -96,7 +95,6 @@ def answer(args: argparse.Namespace, ask: Callable[[Engine, Prompt, Progress], A
     # Before the model is loaded: a click off the picture is known at once.
     prompt = prompt.validated(height, width)
     from sama_core import paths
-    from sama_core.cli.progress_line import ProgressLine
     from sama_core.inference.engine import Engine
 
     # The engine caches in there, and does without where it cannot.
@@ -128,3 +126,23 @@ def report(args: argparse.Namespace, result: Result) -> None:
     """Print the one line that says what was written."""
     seconds = time.perf_counter() - result.began
     print(f"{args.output}  score {result.answer.score:.2f}  {result.answer.device}  {seconds:.1f} s")
+
+
+class ProgressLine:
+    """A line on the terminal that says how far the work is and is written over; nothing where stderr is no terminal.
+
+    `show` has the shape of `inference.request.Progress`.
+    """
+
+    def __init__(self) -> None:
+        self._on = sys.stderr is not None and sys.stderr.isatty()
+
+    def show(self, fraction: float, text: str) -> None:
+        """Write the line: how far the work is (0..1) and what is being done."""
+        if self._on:
+            print(f"\r\033[K{fraction:4.0%}  {text}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._on:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

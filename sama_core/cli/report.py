@@ -1,4 +1,4 @@
-"""A report of the doctor's findings to attach to a bug report: nothing in it says who or where the user is."""
+"""What the doctor finds, and a report of it to attach to a bug report: nothing in it says who or where the user is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,28 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sama_core import __version__, paths
-from sama_core.cli.finding import Check
 from sama_core.errors import SamaError
+
+REINSTALL = "Run the installer again; it repairs what is missing."
 
 TITLE = "# SAMA for GIMP: the doctor's report"
 
 #: How much of each log is in a report: its last lines, each cut.
 LOG_LINES, LINE_LENGTH = 200, 300
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: what was looked at, whether it is well, what was found, and what to do if it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
 
 
 class NotAReport(SamaError):

@@ -178,7 +178,7 @@ class _Meter:
     """Bytes, speed and the time left, on the terminal's line; or lines of JSON, a few a second."""
 
     def __init__(self, as_json: bool) -> None:
-        from sama_core.cli.progress_line import ProgressLine
+        from sama_core.cli.prompting import ProgressLine
 
         self._json = as_json
         self._line = ProgressLine()

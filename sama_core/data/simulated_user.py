@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from sama_core.images import LOW_RES
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.prompts import REGION_LOGIT
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD, REGION_LOGIT
 
 Kind = Literal["click", "clicks", "neighbour", "box", "region"]
 #: Distances are exact up to so many cells; deeper inside an object one place is as good as another.

@@ -15,7 +15,7 @@ from sama_core.data.simulated_user import depth_of
 from sama_core.evaluation.clicks import read_log
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.evaluation.segmenters import ClickSegmenter
-from sama_core.model.labels import EXCLUDE, INCLUDE
+from sama_core.prompts import EXCLUDE, INCLUDE
 
 #: Clicks on an object, and objects of a photo.
 CLICKS, OBJECTS = 3, 3

@@ -20,10 +20,10 @@ from sama_core.errors import ConfigError, DatasetError
 from sama_core.evaluation import saliency
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.evaluation.metrics import boundary_iou, iou
+from sama_core.files import file_sha256
 from sama_core.inference.engine import Engine
 from sama_core.prompts import Prompt
 from sama_core.weights import registry
-from sama_core.weights.checksum import file_sha256
 
 #: Include clicks of the COIFT curve, and how often they are drawn.
 CLICKS = (1, 3, 5, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from sama_core.inference import numba_cache
+from sama_core.inference import compile_caches
 from sama_core.inference.upsampling import edge_of
 
 #: Values of a trimap.
@@ -38,7 +38,7 @@ def closed_form(rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the trimap has no sure inside or no sure outside.
     """
-    numba_cache.prepare()
+    compile_caches.prepare_numba()
     from pymatting import estimate_alpha_cf
 
     return _eight_bits(estimate_alpha_cf(rgb / 255.0, _known(trimap)))
@@ -46,7 +46,7 @@ def closed_form(rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray:
 
 def knn(rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     """KNN matting (Chen et al. 2013), `pymatting.estimate_alpha_knn`; as `closed_form`."""
-    numba_cache.prepare()
+    compile_caches.prepare_numba()
     from pymatting import estimate_alpha_knn
 
     return _eight_bits(estimate_alpha_knn(rgb / 255.0, _known(trimap)))

@@ -17,7 +17,7 @@ from sama_core.errors import InvalidImage
 from sama_core.image_files import colour_tags, tiff
 from sama_core.image_files.samples import Decoded, Samples, eight_bits, of_pillow
 from sama_core.image_files.to_srgb import as_they_are, to_srgb
-from sama_core.image_limits import check_size, oversized
+from sama_core.images import check_size, oversized
 
 #: Pillow's names of the formats that are read; its rarely used parsers are kept away from strangers' files.
 READ_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "AVIF")

@@ -16,7 +16,7 @@ from sama_core.errors import InvalidImage
 from sama_core.image_files import colour_tags
 from sama_core.image_files.colour_space import RgbSpace
 from sama_core.image_files.samples import Decoded, Samples, eight_bits, straightened
-from sama_core.image_limits import MAX_PIXELS, check_size
+from sama_core.images import MAX_PIXELS, check_size
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage

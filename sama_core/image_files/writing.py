@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from sama_core import drafts
+from sama_core import files
 from sama_core.errors import InvalidImage
 
 #: Formats that keep every level of a mask or an alpha channel, by file name extension, with Pillow's options.
@@ -139,7 +139,7 @@ def _save(path: Path, image: Image.Image, dpi: tuple[float, float] | None) -> No
     _check_side(path, image.height, image.width)
     if dpi is not None:
         options = {**options, **_resolution(str(options["format"]), dpi)}
-    with drafts.named(path):
+    with files.named_in_errors(path):
         _replace(_target(path), lambda file: image.save(file, **options))  # pyright: ignore[reportArgumentType]
 
 
@@ -190,5 +190,5 @@ def _remove_stale_drafts(folder: Path) -> None:
     """Remove what a run that was killed while it wrote has left in `folder`, once it is surely nobody's."""
     with contextlib.suppress(OSError):
         for draft in folder.glob(f"{_DRAFT}*.draft.*"):
-            if drafts.is_stale(draft):
+            if files.is_stale(draft):
                 draft.unlink()

@@ -12,11 +12,10 @@ import torch
 
 from sama_core import paths
 from sama_core.errors import DeviceError, InvalidImage
-from sama_core.image_id import image_id as name_of
 from sama_core.images import PREPROCESSING_VERSION, Frame
+from sama_core.images import image_id as name_of
+from sama_core.inference import compile_caches
 from sama_core.inference import device as devices
-from sama_core.inference import numba_cache
-from sama_core.inference.answer import Answer
 from sama_core.inference.embedding_cache import EmbeddingCache, to_cpu
 from sama_core.inference.kept_clicks import keep_clicks
 from sama_core.inference.matting import matte_alpha
@@ -24,8 +23,15 @@ from sama_core.inference.parts import without_islands
 from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
-from sama_core.inference.request import Progress, Request, no_progress
-from sama_core.inference.second_look import Looks, finds_something, prompt_alone, prompt_within
+from sama_core.inference.request import Answer, Progress, Request, no_progress
+from sama_core.inference.second_look import (
+    Looks,
+    finds_something,
+    is_doubted,
+    is_meant,
+    prompt_alone,
+    prompt_within,
+)
 from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
@@ -33,7 +39,7 @@ from sama_core.model.sama import Task
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import REGION_LOGIT, Prompt
 from sama_core.weights import registry
-from sama_core.weights.refiner import load_refiner
+from sama_core.weights.files import load_refiner
 
 __all__ = ["Answer", "Engine"]
 
@@ -215,13 +221,13 @@ class Engine:
             if method == "refiner" or (method == "head" and prediction.from_head):
                 alpha = self._refined(prediction, request, refining)
             else:
-                numba_cache.prepare()
+                compile_caches.prepare_numba()
                 alpha = matte_alpha(prediction.frame, prediction.logits, picture.guide, refining)
             alpha = self._finished(picture.evened(alpha), picture, current, prompt, soft=True)
         foreground = None
         if decontaminate:
             with request.step("foreground"):
-                numba_cache.prepare()
+                compile_caches.prepare_numba()
                 from sama_core.inference.foreground import decontaminate as clean_colours
 
                 foreground = clean_colours(current.rgb, alpha, request.part(0.7, 1.0))
@@ -360,8 +366,20 @@ class Engine:
         Returns:
             The last question that found something, stock SAM's answer to it, and its 256×256 logits over the photo.
         """
-        photo, prompt = asked
-        looks, low_res = Looks(photo.frame, prompt), stock.logits
+        looked = self._follow(Looks(asked.picture.frame, asked.prompt), asked, stock, request)
+        score = looked[1].score
+        if is_doubted(score, asked.picture.frame):
+            looks = Looks(asked.picture.frame, asked.prompt, near=True)
+            near = self._follow(looks, asked, stock, request)
+            if near[0] is not asked and not looks.ran_out and is_meant(near[1].score, score):
+                return near
+        return looked
+
+    def _follow(
+        self, looks: Looks, asked: _Question, stock: StockAnswer, request: Request
+    ) -> tuple[_Question, StockAnswer, np.ndarray]:
+        """Look where `looks` says; what `_look_closer` returns."""
+        (photo, prompt), low_res = asked, stock.logits
         while (look := looks.next(stock.logits, asked.picture.frame)) is not None:
             crop = photo.crop(look.window)
             self._look(crop, [OVERVIEW], request, 0.22, "Looking closer")
@@ -402,7 +420,7 @@ class Engine:
 
     def _refined(self, prediction: _Prediction, request: Request, progress: Progress) -> np.ndarray:
         """The learned refiner around a mask, and the solver after it: H×W uint8 of the picture that was asked about."""
-        numba_cache.prepare()
+        compile_caches.prepare_numba()
         if self._refiner is None:
             self._refiner = load_refiner()
         refiner, rgb = self._refiner, prediction.asked.picture.guide

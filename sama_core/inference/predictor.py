@@ -12,10 +12,9 @@ import torch
 
 from sama_core.images import LOW_RES, Frame, pixels_under
 from sama_core.model.backbones.base import Features
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import Sama, Task, assemble
 from sama_core.model.views import QUADRANTS, enlarge_input
-from sama_core.prompts import REGION_LOGIT, Prompt
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD, REGION_LOGIT, Prompt
 from sama_core.weights import registry
 from sama_core.weights.adapter import load_adapter
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.base import EMBED_DIM
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE
 
 #: Radius of a click's disk, in cells of the 256×256 grid.
 _RADIUS = 4.0

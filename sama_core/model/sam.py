@@ -11,10 +11,10 @@ from segment_anything.modeling import PromptEncoder
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
-from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded, MaskDecoder
 from sama_core.model.prompt_maps import PromptMaps
 from sama_core.model.prompt_mixer import PromptMixer
+from sama_core.prompts import PAD
 
 
 class PromptableSam(nn.Module):

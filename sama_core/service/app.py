@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from sama_core import __version__
 from sama_core.errors import InvalidImage, SamaError, UnknownImage
-from sama_core.image_id import image_id
+from sama_core.images import image_id
 from sama_core.inference.request import part
 from sama_core.service import PROTOCOL, limits, wire
 from sama_core.service.draining import DrainBeforeRefusal
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from sama_core.inference.answer import Answer
+    from sama_core.inference.request import Answer
     from sama_core.prompts import Prompt
     from sama_core.service.engines import EnginePool
     from sama_core.service.jobs import Progress

@@ -10,7 +10,7 @@ from typing import Any
 
 from sama_core import paths
 from sama_core.errors import EngineUnavailable
-from sama_core.file_lock import is_held
+from sama_core.files import is_held
 from sama_core.service import PROTOCOL
 
 #: Far more than an engine writes into its state file, or says of itself.

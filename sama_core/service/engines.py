@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from sama_core.inference.answer import Answer
+    from sama_core.inference.request import Answer
     from sama_core.matte_methods import MatteMethod
     from sama_core.prompts import Prompt
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from sama_core.service import memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,4 +40,25 @@ class ImageStore:
         while held > self._capacity and len(self._images) > 1:
             held -= self._images.popitem(last=False)[1].nbytes
         if full:
-            memory.give_back()
+            give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the system.
+
+    glibc keeps what lies between pieces still in use, and pictures of many sizes come and go. Does nothing where
+    there is no such function.
+    """
+    _trim()(0)
+
+
+@functools.cache
+def _trim() -> Callable[[int], object]:
+    try:
+        return ctypes.CDLL(None).malloc_trim if sys.platform == "linux" else _nothing
+    except (AttributeError, OSError):
+        return _nothing
+
+
+def _nothing(_: int) -> None:
+    pass

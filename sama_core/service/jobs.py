@@ -14,7 +14,7 @@ from sama_core.errors import Cancelled, DeviceError, SamaError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sama_core.inference.answer import Answer
+    from sama_core.inference.request import Answer
 
     Progress = Callable[[float, str], None]
     Work = Callable[[Progress], Answer]

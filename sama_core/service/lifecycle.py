@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sama_core import __version__, paths
 from sama_core.errors import EngineUnavailable
-from sama_core.file_lock import FileLock
-from sama_core.inference import inductor_folder
+from sama_core.files import FileLock, remove_stale_drafts
+from sama_core.inference import compile_caches
 from sama_core.service import PROTOCOL
 from sama_core.service.log_file import open_log
-from sama_core.service.sweep import remove_stale_drafts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +160,7 @@ def serve(engines: EnginePool, detached: bool) -> int:
             if not detached:
                 print("An engine is already running.", file=sys.stderr)
             return 0
-        inductor_folder.keep_in_home()
+        compile_caches.prepare_inductor()
         if detached and hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         open_log(paths.log_file(), detached)
@@ -187,11 +186,10 @@ def serve(engines: EnginePool, detached: bool) -> int:
 
 
 def _run(engines: EnginePool, lock: FileLock) -> bool:
-    from sama_core.service.activity import Activity
     from sama_core.service.app import EngineApp, error_response
     from sama_core.service.jobs import JobQueue
     from sama_core.service.security import Gate
-    from sama_core.service.server import EngineServer, loopback_socket
+    from sama_core.service.server import Activity, EngineServer, loopback_socket
 
     token = secrets.token_urlsafe(32)
     listener = loopback_socket()

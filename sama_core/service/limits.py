@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sama_core.image_limits import MAX_PIXELS
+from sama_core.images import MAX_PIXELS
 
 #: One line of JSON: 256 clicks take some 10 kB.
 MAX_JSON_LINE = 64 * 1024

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from sama_core.service.activity import Activity
+    from sama_core.service.server import Activity
 
 
 def check_host(headers: Headers, port: int) -> None:

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from sama_core.service.activity import Activity
-
 log = logging.getLogger(__name__)
 
 #: Seconds for streams to end after the jobs were told to.
@@ -29,6 +28,28 @@ GRACE = 3
 
 #: uvicorn's own rhythm.
 TICKS_A_SECOND = 10
+
+
+class Activity:
+    """How long the engine has been without a request.
+
+    Counts requests in progress, as a context manager around each; used from the event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._in_progress = 0
+        self._last = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._in_progress += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._in_progress -= 1
+        self._last = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Return the seconds since the last request ended, 0 while one is in progress."""
+        return 0.0 if self._in_progress else time.monotonic() - self._last
 
 
 def loopback_socket() -> socket.socket:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sama_core.errors import InvalidImage, InvalidPrompt, SamaError
-from sama_core.image_limits import MAX_PIXELS, MAX_SIDE
+from sama_core.images import MAX_PIXELS, MAX_SIDE
 from sama_core.matte_methods import DEFAULT, METHODS, MatteMethod
 from sama_core.prompts import Prompt
 from sama_core.weights import registry
@@ -20,7 +20,7 @@ from sama_core.weights import registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sama_core.inference.answer import Answer
+    from sama_core.inference.request import Answer
 
 STREAM_TYPE = "application/x-sama-stream"
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from sama_core.data.simulated_user import depth_of, next_click
 from sama_core.images import LOW_RES
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.prompts import REGION_LOGIT
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD, REGION_LOGIT
 
 
 @dataclass

@@ -18,9 +18,9 @@ from sama_core.data.sets import VOID
 from sama_core.data.simulated_user import Draw
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.lite import LiteBackbone
-from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded
 from sama_core.model.sam import PromptableSam
+from sama_core.prompts import PAD
 from sama_core.training.config import SmallSamConfig
 from sama_core.training.imagenet import imagenet_weights
 from sama_core.training.losses import click_emphasis, iou_of, structure_loss

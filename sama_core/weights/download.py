@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sama_core.errors import WeightsError
-from sama_core.file_lock import FileLock
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import FileLock, file_sha256
 from sama_core.weights.http_range import MirrorError, host_of, open_tail
 
 #: Told the bytes that are here, the bytes of the whole file and what is being done; what it raises stops the download,

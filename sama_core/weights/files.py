@@ -10,7 +10,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sama_core.errors import WeightsError
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import file_sha256
+from sama_core.model.refiner import Refiner
+
+#: The weight file of the alpha refiner, which comes with the package.
+REFINER = Path(__file__).parent / "bundled" / "refiner.safetensors"
+#: Its checksum, hex.
+REFINER_SHA256 = "85aaa50f98d19001232d11867fb3ae3483259b775d3a1b5947bec47d303531d5"
 
 
 def save_weights(
@@ -59,6 +65,18 @@ def load_weights(model: nn.Module, path: Path, sha256: str = "") -> dict[str, st
         )
     model.load_state_dict(state)
     return metadata
+
+
+def load_refiner() -> Refiner:
+    """Build the refiner that ships: float32 on the CPU, in evaluation mode.
+
+    Raises:
+        WeightsError: the file is missing, damaged or another network's.
+    """
+    network = Refiner(folded=True)
+    load_weights(network, REFINER, REFINER_SHA256)
+    network.eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def shown(what: object) -> str:

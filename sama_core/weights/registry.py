@@ -132,7 +132,7 @@ def _build_sam2(size: str) -> PromptableSam:
 
 
 def _read_safetensors(build: Build, file: WeightFile) -> Loaded:
-    from sama_core.weights.checksum import file_sha256
+    from sama_core.files import file_sha256
     from sama_core.weights.files import load_weights
 
     network = build()

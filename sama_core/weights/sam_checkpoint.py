@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sama_core.errors import WeightsError
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import file_sha256
 
 if TYPE_CHECKING:
     from sama_core.model.sam import PromptableSam

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sama_core import paths
 from sama_core.errors import WeightsError
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import file_sha256
 from sama_core.weights.download import (
     DownloadError,
     Patience,

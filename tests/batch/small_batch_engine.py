@@ -17,7 +17,7 @@ import numpy as np
 
 from sama_core import paths
 from sama_core.errors import InvalidPrompt, WeightsError
-from sama_core.inference.answer import Answer
+from sama_core.inference.request import Answer
 
 
 class SmallBatchEngine:

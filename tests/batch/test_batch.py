@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from small_batch_engine import SmallBatchEngine
 
-from sama_core.batch.failures import BatchStopped
 from sama_core.batch.job import Batch
 from sama_core.batch.journal import Journal
 from sama_core.batch.prompts_file import PhotoPrompt
 from sama_core.batch.worker import work
+from sama_core.errors import BatchStopped
 
 
 def wait_for(condition, what: str) -> None:

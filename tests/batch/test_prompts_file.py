@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sama_core.batch.failures import BatchError
 from sama_core.batch.prompts_file import PhotoPrompt, read_prompts
 from sama_core.batch.worker import Task
+from sama_core.errors import BatchError
 
 BOX = {"box": [0, 0, 9, 9]}
 

@@ -20,7 +20,7 @@ from sama_errors import ExecutionError, PluginError
 
 from sama_core.cli import checks
 from sama_core.errors import EngineUnavailable
-from sama_core.file_lock import FileLock
+from sama_core.files import FileLock
 from sama_core.service import client
 
 # Nobody listens at port 1: whoever gets as far as connecting is refused at once.

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import MAX_MESSAGE, mutated
 
-from sama_core.image_id import image_id
+from sama_core.images import image_id
 
 PICTURE = np.random.default_rng(7).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 NAME = image_id(PICTURE)

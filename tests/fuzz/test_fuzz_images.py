@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mutations import assert_helpful, mutated
 from PIL import Image, ImageCms
 
-from sama_core import image_files, image_limits
+from sama_core import image_files, images
 from sama_core.errors import InvalidImage
 
 SIDE = 24
@@ -101,7 +101,7 @@ SEEDS = _seeds()
 
 @pytest.fixture(autouse=True)
 def small_cap(monkeypatch):
-    monkeypatch.setattr(image_limits, "MAX_PIXELS", CAP)
+    monkeypatch.setattr(images, "MAX_PIXELS", CAP)
 
 
 def _read(path: Path) -> None:

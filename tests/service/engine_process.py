@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sama_core.image_id import image_id
+from sama_core.images import image_id
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_ENGINE = [str(Path(__file__).with_name("small_engine.py"))]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from sama_core.files import file_sha256
 from sama_core.service.__main__ import main
 from sama_core.weights import registry
-from sama_core.weights.checksum import file_sha256
 
 if __name__ == "__main__":
     about = registry.info("sam2.1_tiny")

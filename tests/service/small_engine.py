@@ -19,8 +19,8 @@ import numpy as np
 
 from sama_core import paths
 from sama_core.errors import Cancelled, DeviceError
-from sama_core.image_id import image_id as name_of
-from sama_core.inference.answer import Answer
+from sama_core.images import image_id as name_of
+from sama_core.inference.request import Answer
 from sama_core.service import lifecycle, limits, log_file, security
 from sama_core.service.engines import EnginePool
 from sama_core.service.lifecycle import serve

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from engine_process import PATIENCE, RunningEngine
 
-from sama_core.image_id import image_id
+from sama_core.images import image_id
 
 #: Width and height of the pictures sent; from a thumbnail to two megapixels.
 SIZES = ((40, 30), (320, 240), (1000, 750), (640, 1500), (1600, 1200))

@@ -16,9 +16,8 @@ import pytest
 
 from sama_core import gimp, paths
 from sama_core.cli import checks, gimp_checks, machine_checks, main
-from sama_core.cli.finding import Check
 from sama_core.cli.machine_checks import Nvidia, TorchBuild, judge
-from sama_core.cli.report import TITLE, report
+from sama_core.cli.report import TITLE, Check, report
 from sama_core.gimp import Place
 
 USER = "zoë"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sama_core.errors import InvalidImage
-from sama_core.image_id import image_id
+from sama_core.images import image_id
 
 
 def test_name_is_the_hash_of_size_and_pixels():

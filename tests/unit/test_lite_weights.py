@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from sama_core import Engine, Prompt
+from sama_core.files import file_sha256
 from sama_core.inference.embedding_cache import EmbeddingCache
-from sama_core.weights.checksum import file_sha256
 from sama_core.weights.registry import MODELS
 
 CAT = Path(__file__).resolve().parents[2] / "demo" / "photos" / "chelsea.png"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sama_client
 
-from sama_core import image_limits
+from sama_core import images
 
 
 def test_the_cap_on_pictures_is_the_engines_own():
-    assert (sama_client.MAX_PIXELS, sama_client.MAX_SIDE) == (image_limits.MAX_PIXELS, image_limits.MAX_SIDE)
+    assert (sama_client.MAX_PIXELS, sama_client.MAX_SIDE) == (images.MAX_PIXELS, images.MAX_SIDE)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from sama_core.cli import main
 from sama_core.data.sets import find_entries
+from sama_core.files import file_sha256
 from sama_core.images import Frame
 from sama_core.inference import refining
 from sama_core.inference.refining import Coarse, ladder, refine, refined_alpha, soft_parts
@@ -23,9 +24,7 @@ from sama_core.training.refiner import Refiner as RefinerTask
 from sama_core.training.refiner_batches import Batches, Examples, Pool
 from sama_core.training.refiner_tiles import CHANNELS, TILE, TILES, UNTAUGHT, TileSource, cut_tiles, guess
 from sama_core.training.trainer import Trainer
-from sama_core.weights.checksum import file_sha256
-from sama_core.weights.files import load_weights
-from sama_core.weights.refiner import FILE, SHA256, load_refiner
+from sama_core.weights.files import REFINER, REFINER_SHA256, load_refiner, load_weights
 
 
 def trained_looking(seed=0):
@@ -83,9 +82,9 @@ def test_folding_keeps_the_function():
 
 
 def test_the_file_that_ships_is_the_one_that_is_named():
-    assert file_sha256(FILE) == SHA256
-    assert SHA256 in (FILE.parents[3] / "docs" / "model-card.md").read_text()
-    assert sum(path.stat().st_size for path in FILE.parent.iterdir()) <= 25e6
+    assert file_sha256(REFINER) == REFINER_SHA256
+    assert REFINER_SHA256 in (REFINER.parents[3] / "docs" / "model-card.md").read_text()
+    assert sum(path.stat().st_size for path in REFINER.parent.iterdir()) <= 25e6
     rgb, mask, band, alpha = example()
     with torch.no_grad():
         found = load_refiner()(rgb, mask, band)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.model.prompt_maps import draw
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.weights import registry
 
 

@@ -14,13 +14,13 @@ from PIL import Image
 from sama_core import Engine, Prompt
 from sama_core.cli import main
 from sama_core.errors import WeightsError
+from sama_core.files import file_sha256
 from sama_core.images import Frame
 from sama_core.model.backbones.sam2 import Sam2, build_sam2
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.model.sama import TASKS, Sama, SamaModules, assemble
 from sama_core.model.sama_config import SamaConfig
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD
 from sama_core.weights import registry
-from sama_core.weights.checksum import file_sha256
 from sama_core.weights.sam_checkpoint import SAM2, load_sam_checkpoint
 
 CLICK = Prompt([(40.5, 20.5)], [1])

@@ -13,9 +13,9 @@ from segment_anything.modeling.image_encoder import Attention
 from torch import nn
 
 from sama_core.errors import WeightsError
+from sama_core.files import file_sha256
 from sama_core.model.backbones.sam_vit import SamVitAttention, SamVitBackbone, build_sam_vit, wrap_sam
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.weights.checksum import file_sha256
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.weights.sam_checkpoint import load_sam_checkpoint
 
 SIDE = 256

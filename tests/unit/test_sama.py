@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from sama_core.model.backbones.base import Features
-from sama_core.model.labels import EXCLUDE, INCLUDE, PAD
 from sama_core.model.sam import PromptableSam
 from sama_core.model.sama import TASKS, Sama, SamaModules, follow_edges
 from sama_core.model.sama_config import LITE, SamaConfig
@@ -21,6 +20,7 @@ from sama_core.model.views import (
     to_maps,
     to_tokens,
 )
+from sama_core.prompts import EXCLUDE, INCLUDE, PAD
 
 PAPER = SamaConfig(inner_dim=64, heads=2, mvle_ffn_dim=32, adapter_ffn_dim=32, head_channels=(8, 8))
 

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from sama_core.data import simulated_user
 from sama_core.data.simulated_user import Draw
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sama_core.cli import main
 from sama_core.data import sets, simulated_user
 from sama_core.data.photo_store import PhotoFiles, PhotoStore
 from sama_core.errors import DatasetError, WeightsError
-from sama_core.model.labels import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
+from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.training import losses, prompts
 from sama_core.training.cli import _weights
 from sama_core.training.config import SmallSamConfig

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from sama_core.errors import WeightsError
-from sama_core.weights.checksum import file_sha256
+from sama_core.files import file_sha256
 from sama_core.weights.files import load_weights, save_weights
 
 

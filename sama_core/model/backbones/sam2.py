@@ -16,9 +16,9 @@ from timm.models.hieradet_sam2 import HieraDet
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, Features
-from sama_core.model.labels import PAD
 from sama_core.model.mask_decoder import Decoded, MaskDecoder
 from sama_core.model.sam import PromptableSam
+from sama_core.prompts import PAD
 
 #: A mask is stable when its area changes by less than this between thresholds `_DELTA` above and below zero; one that
 #: is not gives way to the best of the three alternatives. The makers' values for pictures.

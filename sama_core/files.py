@@ -1,11 +1,47 @@
-"""A lock between processes that the system frees however its holder ends."""
+"""What happens to files: their checksums, locks between processes, and drafts.
+
+A file in the making is written under another name and then renamed, so that nobody meets half a file. A process that is
+killed meanwhile leaves its draft behind; whoever writes next to it later removes it when it is stale.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import logging
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from sama_core import paths
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 1 << 20
+#: Seconds after which a draft is nobody's any more.
+STALE_SECONDS = 24 * 3600
+
+
+def file_sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """Hex SHA-256 of a file.
+
+    Args:
+        progress: told the bytes read so far; what it raises ends the reading.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    done = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            if progress is not None:
+                progress(done)
+    return digest.hexdigest()
 
 
 class FileLock:
@@ -91,3 +127,57 @@ def _locked(descriptor: int, exclusive: bool) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_stale(draft: Path) -> bool:
+    """Say whether a file was last written more than a day ago, or is dated more than a day ahead.
+
+    The latter was written before the clock was set back.
+
+    Raises:
+        OSError: it has gone.
+    """
+    return abs(time.time() - draft.stat().st_mtime) > STALE_SECONDS
+
+
+@contextlib.contextmanager
+def named_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within this context an error tells of `path`, the file that is being made, not of its draft.
+
+    Raises:
+        OSError: the one that was met, with another file name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove_stale_drafts() -> int:
+    """Remove what processes killed in the middle of writing have left in the product's folder; return how many files.
+
+    Drafts of state, embeddings and weights that are stale.
+    """
+    removed = 0
+    for folder, pattern in (
+        (paths.state_file().parent, f"{paths.state_file().name}.*"),
+        (paths.cache_dir() / "embeddings", "*.tmp"),
+        (paths.weights_dir(), "*.tmp"),
+    ):
+        for draft in _files(folder, pattern):
+            with contextlib.suppress(OSError):
+                if is_stale(draft):
+                    draft.unlink()
+                    removed += 1
+    if removed:
+        log.info("removed %d old drafts", removed)
+    return removed
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return [path for path in folder.glob(pattern) if path.is_file() and not path.is_symlink()]
+    except OSError:
+        return []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from sama_core.file_lock import FileLock, is_held
+from sama_core.files import FileLock, is_held
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sama_core.file_lock import FileLock
+from sama_core.files import FileLock
 lock = FileLock(Path(sys.argv[1]))
 print(lock.acquire(), flush=True)
 time.sleep(600)
