@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -88,6 +89,20 @@ def weighted(entries: list[Entry], weights: dict[str, float]) -> list[Entry]:
     return chosen
 
 
+def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
+    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all.
+
+    Sets take turns in the order of play, so that a run cut short has seen all of them alike.
+    """
+    chosen = []
+    for set_name in dict.fromkeys(entry.set_name for entry in entries):
+        members = [entry for entry in entries if entry.set_name == set_name]
+        count = len(members) if per_set is None else min(per_set, len(members))
+        places = np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
+        chosen.append([members[place] for place in places])
+    return [entry for turn in zip_longest(*chosen) for entry in turn if entry is not None]
+
+
 def load_rgb(path: Path) -> np.ndarray:
     """Read a photo as H×W×3 uint8."""
     return np.asarray(Image.open(path).convert("RGB"))
@@ -119,6 +134,15 @@ def load_objects(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
             if stats[part, cv2.CC_STAT_AREA] >= MIN_SHARE * raw.size:
                 objects.append(((parts == part).astype(np.uint8), valid))
     return objects
+
+
+def largest_object(entry: Entry) -> tuple[np.ndarray, np.ndarray] | None:
+    """An entry's largest object, and where the annotation is known: H×W bool each; None if there is none."""
+    objects = load_objects(entry)
+    if not objects:
+        return None
+    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
+    return mask.astype(bool), valid.astype(bool)
 
 
 def load_targets(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from sama_core.data.sets import Entry, load_objects, load_rgb
+from sama_core.data.sets import Entry, largest_object, load_rgb
 from sama_core.data.simulated_user import next_click
 from sama_core.errors import DatasetError
 from sama_core.evaluation.contact_sheet import over_green
@@ -68,11 +68,10 @@ class Contest:
     def masks(self, entries: list[Entry]) -> Iterator[Measured]:
         """Select the largest object of each photo; measures IoU and boundary IoU."""
         for entry in entries:
-            objects = load_objects(entry)
-            if not objects:
+            target = largest_object(entry)
+            if target is None:
                 continue
-            mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
-            truth, known = mask.astype(bool), valid.astype(bool)
+            truth, known = target
             rgb = load_rgb(entry.image)
             for prompt, stock in self.dialogue(rgb, truth, known):
                 answers = {SMALL_SAM: select_alpha(self._stock.frame, stock, rgb)}

@@ -97,8 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _small_sam(args: argparse.Namespace) -> int:
     from sama_core.data.photo_store import PhotoFiles, PhotoStore
-    from sama_core.data.sets import find_entries, weighted
-    from sama_core.evaluation.clicks import choose
+    from sama_core.data.sets import choose, find_entries, weighted
     from sama_core.inference import device as devices
     from sama_core.model.backbones.lite import LiteBackbone
     from sama_core.training.config import SmallSamConfig

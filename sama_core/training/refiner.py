@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sama_core.data.sets import Entry
+from sama_core.errors import WeightsError
 from sama_core.model.refiner import Refiner as Network
 from sama_core.model.refiner import fold
 from sama_core.training.config import RefinerConfig
@@ -117,12 +118,18 @@ class Refiner(Task):
         return Score(-errors["check"], errors)
 
     def export(self, averaged: dict[str, torch.Tensor], path: Path, step: int) -> None:
-        """Write the network with its normalisation folded in; nothing is written where half precision overflows."""
+        """Write the network with its normalisation folded in.
+
+        Raises:
+            WeightsError: weights are not finite, or too large for half precision.
+        """
         network = Network()
         network.load_state_dict(averaged)
         state = fold(network).state_dict()
         if not all(torch.isfinite(value.half()).all() for value in state.values()):
-            return
+            raise WeightsError(
+                "The refiner's weights have grown beyond half precision. Train it at a lower learning rate."
+            )
         config = self.config
         training: dict[str, Any] = {"steps": step, "batch": config.batch, "crop": config.crop, "seed": config.seed}
         training |= {"drawings": config.first_drawings + step * config.fresh, "device": str(self.device)}

@@ -108,7 +108,9 @@ class SmallSam(Task):
 
     def batches(self, first: int) -> Iterable[PhotoStore]:
         """Photos of each step: epoch after epoch, each shuffled."""
-        return load_batches(self._photos, self._numbers(first), self.config.workers)  # type: ignore[arg-type]
+        # what lies on the device needs no reading
+        workers = self.config.workers if isinstance(self._photos, PhotoFiles) else 0
+        return load_batches(self._photos, self._numbers(first), workers)
 
     def _numbers(self, first: int) -> Iterator[list[int]]:
         count, photos = len(self.chosen), self.config.photos

@@ -131,7 +131,6 @@ class Trainer:
         self.ema = {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         if (folder / "last.pt").exists():
-            check_recipe(folder, config)
             self._resume()
         if not distributed.agree(self.step, device):
             raise ConfigError(f"Not all processes found the same run in {folder}: it must be on a disk that all share.")
@@ -144,7 +143,8 @@ class Trainer:
     def _resume(self) -> None:
         state = torch.load(self.folder / "last.pt", map_location=self.device, weights_only=True)
         if "about" not in state:
-            raise ConfigError(f"An older version made the run in {self.folder}, and only it can go on. Choose another.")
+            raise ConfigError(f"An older version made the run in {self.folder}. Choose another folder for this one.")
+        check_recipe(self.folder, self.config)
         self.task.resume(state["about"], self.folder)
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mutations import assert_helpful, mutated
 
 from sama_core.errors import ConfigError
-from sama_core.training.config import ModulesConfig, SmallSamConfig
+from sama_core.training.config import ModulesConfig, RefinerConfig, SmallSamConfig
 from sama_core.training.config_file import format_config, load_config, parse_config
 
 RECIPES = Path(__file__).resolve().parents[2] / "sama_core" / "training" / "recipes"
@@ -20,7 +20,7 @@ VALUES = ['"a"', "1", "-1", "0", "1e999", "nan", "true", "[]", "{}", '"none"', "
 
 
 def _read(text: str) -> None:
-    for cls in (ModulesConfig, SmallSamConfig):
+    for cls in (ModulesConfig, SmallSamConfig, RefinerConfig):
         try:
             config = parse_config(text, cls)
         except ConfigError as error:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sama_core.cli import main
 from sama_core.data import sets, simulated_user
 from sama_core.data.photo_store import PhotoFiles, PhotoStore
-from sama_core.errors import DatasetError, WeightsError
+from sama_core.errors import ConfigError, DatasetError, WeightsError
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
 from sama_core.training import losses, prompts
 from sama_core.training.cli import _weights
@@ -319,6 +319,15 @@ def test_a_run_by_the_clock_ends_and_counts_earlier_sittings(store, tmp_path):
     assert again.step == 1
     assert again.progress() >= 1
     assert again.rate() < 1e-6
+
+
+def test_a_run_of_an_older_version_is_left_as_it_is(store, tmp_path):
+    torch.save({"step": 3}, tmp_path / "last.pt")
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(ConfigError, match="older version made the run"):
+        trainer(store, SmallSamConfig(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert (tmp_path / "last.pt").read_bytes() == before
 
 
 def test_one_bad_batch_does_not_end_a_run(store, tmp_path, monkeypatch):
