@@ -127,9 +127,7 @@ class Refiner(Task):
         network.load_state_dict(averaged)
         state = fold(network).state_dict()
         if not all(torch.isfinite(value.half()).all() for value in state.values()):
-            raise WeightsError(
-                "The refiner's weights have grown beyond half precision. Train it at a lower learning rate."
-            )
+            raise WeightsError("The weights have grown beyond half precision. Train at a lower learning rate.")
         config = self.config
         training: dict[str, Any] = {"steps": step, "batch": config.batch, "crop": config.crop, "seed": config.seed}
         training |= {"drawings": config.first_drawings + step * config.fresh, "device": str(self.device)}
