@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from sama_core.data import simulated_user
+from sama_core.data.simulated_user import Draw
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.training import prompts, robot
-from sama_core.training.views_of_photos import Draw
 
 
 @pytest.fixture
@@ -27,17 +27,17 @@ def targets():
 def test_distance_is_the_euclidean_one_up_to_its_reach():
     rng = np.random.default_rng(0)
     masks = ndimage.gaussian_filter(rng.normal(size=(3, 90, 120)), (0, 5, 5)) > 0
-    got = robot.distance(torch.from_numpy(masks)).numpy()
+    got = simulated_user.distance(torch.from_numpy(masks)).numpy()
     for mask, distance in zip(masks, got, strict=True):
         expected = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1]
         np.testing.assert_allclose(distance, np.minimum(expected, 64), atol=1e-4)
-    assert robot.distance(torch.ones(1, 256, 256, dtype=torch.bool)).max() == 64
+    assert simulated_user.distance(torch.ones(1, 256, 256, dtype=torch.bool)).max() == 64
 
 
 def test_first_prompts_say_what_is_so(targets, draw):
     valid = torch.ones_like(targets)
     for kind in ("click", "clicks", "box", "region"):
-        given = robot.first_prompts(kind, targets, valid, 512, draw, clicks=4)
+        given = simulated_user.first_prompts(kind, targets, valid, 512, draw, clicks=4)
         for i in range(len(targets)):
             for (x, y), label in zip(given.points[i].tolist(), given.labels[i].tolist(), strict=True):
                 if label in (INCLUDE, EXCLUDE):
@@ -64,13 +64,13 @@ def test_the_batch_clicks_where_one_robot_would(targets):
     answers[1, 100:150, 100:150] = 1  # too much
     answers[2] = torch.where(targets[2], 1.0, -1.0)  # nothing is wrong
     valid = torch.ones_like(targets)
-    given = robot.first_prompts("click", targets, valid, 512, Draw(torch.Generator().manual_seed(1)))
-    found = robot.correct(given, answers, targets, valid, 512, None)
+    given = simulated_user.first_prompts("click", targets, valid, 512, Draw(torch.Generator().manual_seed(1)))
+    found = simulated_user.correct(given, answers, targets, valid, 512, None)
     assert found.tolist() == [True, True, False]
     for i in range(2):
-        expected = prompts.next_click(targets[i].numpy(), answers[i].numpy() > 0, valid[i].numpy())
+        expected = simulated_user.next_click(targets[i].numpy(), answers[i].numpy() > 0, valid[i].numpy())
         assert expected is not None
-        depth = robot.distance((targets[i] ^ (answers[i] > 0))[None])[0]
+        depth = simulated_user.distance((targets[i] ^ (answers[i] > 0))[None])[0]
         x, y = (given.points[i, 0] / 2 - 0.5).long().tolist()
         assert depth[y, x] == depth.max()
         assert given.labels[i, 0] == expected[2]
@@ -81,15 +81,15 @@ def test_the_batch_clicks_where_one_robot_would(targets):
 
 def test_errors_where_nobody_knows_are_not_clicked(targets):
     valid = ~targets
-    given = robot.first_prompts("click", targets, valid, 512, Draw(torch.Generator().manual_seed(1)))
-    assert not robot.correct(given, torch.full((3, 256, 256), -1.0), targets, valid, 512, None).any()
+    given = simulated_user.first_prompts("click", targets, valid, 512, Draw(torch.Generator().manual_seed(1)))
+    assert not simulated_user.correct(given, torch.full((3, 256, 256), -1.0), targets, valid, 512, None).any()
 
 
 def test_training_clicks_vary_and_stay_in_the_error(targets, draw):
     places = set()
     for _ in range(5):
-        given = robot.first_prompts("click", targets, torch.ones_like(targets), 512, draw)
-        robot.correct(given, torch.full((3, 256, 256), -1.0), targets, torch.ones_like(targets), 512, draw)
+        given = simulated_user.first_prompts("click", targets, torch.ones_like(targets), 512, draw)
+        simulated_user.correct(given, torch.full((3, 256, 256), -1.0), targets, torch.ones_like(targets), 512, draw)
         for i in range(3):
             x, y = (given.points[i, 0] / 2).long().tolist()
             assert targets[i, y, x]
@@ -101,7 +101,7 @@ def test_an_exclude_click_on_the_neighbour(targets, draw):
     others = torch.zeros_like(targets)
     others[0, 100:180, 210:240] = True
     others[2, 195:256, 100:140] = True  # overlaps the target: only what is beside it is clicked
-    given = robot.first_prompts("neighbour", targets, torch.ones_like(targets), 512, draw, others=others)
+    given = simulated_user.first_prompts("neighbour", targets, torch.ones_like(targets), 512, draw, others=others)
     assert given.labels.tolist() == [[EXCLUDE, INCLUDE, PAD]] * 3, "beside the target where there is no other thing"
     for i in range(3):
         for (x, y), label in zip(given.points[i].tolist(), given.labels[i].tolist(), strict=True):
@@ -112,8 +112,8 @@ def test_an_exclude_click_on_the_neighbour(targets, draw):
 
 def test_some_first_clicks_lie_at_the_very_edge(targets, draw):
     many = targets[:1].expand(64, -1, -1)
-    given = robot.first_prompts("click", many, torch.ones_like(many), 512, draw)
-    depth = robot.distance(many)
+    given = simulated_user.first_prompts("click", many, torch.ones_like(many), 512, draw)
+    depth = simulated_user.distance(many)
     x, y = (given.points[:, 0] / 2).long().unbind(1)
     depths = depth[torch.arange(64), y, x]
     assert (depths > 0).all()
@@ -121,5 +121,5 @@ def test_some_first_clicks_lie_at_the_very_edge(targets, draw):
 
 
 def test_distance_is_the_same_by_either_way(targets):
-    by_rows = robot._distance_by_rows(targets)
-    torch.testing.assert_close(robot.distance(targets), by_rows, atol=1e-3, rtol=0)
+    by_rows = simulated_user._distance_by_rows(targets)
+    torch.testing.assert_close(simulated_user.distance(targets), by_rows, atol=1e-3, rtol=0)

@@ -1,10 +1,11 @@
-"""Photos with masks, as folders lay them out, and the cutting of training samples from them."""
+"""Photos with masks, as `split.csv` lists them, and the objects in them."""
 
 from __future__ import annotations
 
 import csv
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -88,6 +89,20 @@ def weighted(entries: list[Entry], weights: dict[str, float]) -> list[Entry]:
     return chosen
 
 
+def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
+    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all.
+
+    Sets take turns in the order of play, so that a run cut short has seen all of them alike.
+    """
+    chosen = []
+    for set_name in dict.fromkeys(entry.set_name for entry in entries):
+        members = [entry for entry in entries if entry.set_name == set_name]
+        count = len(members) if per_set is None else min(per_set, len(members))
+        places = np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
+        chosen.append([members[place] for place in places])
+    return [entry for turn in zip_longest(*chosen) for entry in turn if entry is not None]
+
+
 def load_rgb(path: Path) -> np.ndarray:
     """Read a photo as H×W×3 uint8."""
     return np.asarray(Image.open(path).convert("RGB"))
@@ -121,6 +136,15 @@ def load_objects(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
     return objects
 
 
+def largest_object(entry: Entry) -> tuple[np.ndarray, np.ndarray] | None:
+    """An entry's largest object, and where the annotation is known: H×W bool each; None if there is none."""
+    objects = load_objects(entry)
+    if not objects:
+        return None
+    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
+    return mask.astype(bool), valid.astype(bool)
+
+
 def load_targets(entry: Entry) -> list[tuple[np.ndarray, np.ndarray]]:
     """The objects of `load_objects` that are surely one thing each, to learn from; the others stay background to them.
 
@@ -145,99 +169,3 @@ def probably_several(mask: np.ndarray, valid: np.ndarray) -> bool:
     core = (depth > 0.4 * depth.max()).astype(np.uint8)
     stats = cv2.connectedComponentsWithStats(core)[2]
     return int((stats[1:, cv2.CC_STAT_AREA] >= 0.15 * core.sum()).sum()) > 1
-
-
-@dataclass
-class Sample:
-    """A photo at model size with its targets.
-
-    Attributes:
-        pixels: S×S×3 float32, sRGB 0..255; rows and columns past `height` and `width` are padding.
-        targets: P×256×256 float32 coverage of each object, 0..1.
-        valid: P×256×256 float32, 0 where the target is unknown or padding.
-    """
-
-    pixels: np.ndarray
-    height: int
-    width: int
-    targets: np.ndarray
-    valid: np.ndarray
-
-
-def cut_sample(
-    rgb: np.ndarray,
-    objects: list[tuple[np.ndarray, np.ndarray]],
-    prompts: int,
-    size: int,
-    rng: np.random.Generator,
-) -> Sample | None:
-    """Scale, crop, flip and colour a photo and choose `prompts` of its objects as targets.
-
-    Half of the samples show the whole photo as inference does (long side = `size`, padding right and bottom); the
-    others are
-    scaled by up to 1.9 and cropped around a point of an object. None when no object survives the crop.
-    """
-    height, width = rgb.shape[:2]
-    scale = size / max(height, width)
-    if rng.random() < 0.5:
-        scale *= np.exp(rng.uniform(np.log(0.75), np.log(1.9)))
-    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
-    anchor_mask = objects[rng.integers(len(objects))][0]
-    ys, xs = np.nonzero(anchor_mask)
-    pick = rng.integers(len(ys))
-    left = int(np.clip(xs[pick] * scale - size * rng.uniform(0.2, 0.8), 0, max(0, new_w - size)))
-    top = int(np.clip(ys[pick] * scale - size * rng.uniform(0.2, 0.8), 0, max(0, new_h - size)))
-    flip = rng.random() < 0.5
-
-    def place(array: np.ndarray, interpolation: int) -> np.ndarray:
-        array = cv2.resize(array, (new_w, new_h), interpolation=interpolation)[top : top + size, left : left + size]
-        return array[:, ::-1] if flip else array
-
-    picture = place(rgb, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    h, w = picture.shape[:2]
-    candidates = []
-    for mask, valid in objects:
-        placed = place(mask.astype(np.float32), cv2.INTER_LINEAR)
-        if placed.sum() >= 0.25 * mask.sum() * scale * scale and placed.mean() >= MIN_SHARE:
-            candidates.append((placed, place(valid.astype(np.float32), cv2.INTER_LINEAR)))
-    if not candidates:
-        return None
-    order = rng.permutation(len(candidates))
-    chosen = [candidates[order[i % len(order)]] for i in range(prompts)]
-
-    def low(array: np.ndarray) -> np.ndarray:
-        canvas = np.zeros((size, size), np.float32)
-        canvas[:h, :w] = array
-        return cv2.resize(canvas, (256, 256), interpolation=cv2.INTER_AREA)
-
-    targets = [low(mask) for mask, _ in chosen]
-    if not all((target > 0.5).any() for target in targets):
-        return None  # too thin to be seen on the decoder's grid
-    pixels = np.zeros((size, size, 3), np.float32)
-    pixels[:h, :w] = recolour(np.ascontiguousarray(picture), rng)
-    return Sample(
-        pixels,
-        h,
-        w,
-        np.stack(targets),
-        np.stack([(low(valid) > 0.99).astype(np.float32) for _, valid in chosen]),
-    )
-
-
-def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Vary exposure, contrast, colour, sharpness and compression of an H×W×3 uint8 picture; returns float32 0..255."""
-    if rng.random() < 0.15:
-        quality = int(rng.integers(30, 90))
-        encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        rgb = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
-    picture = rgb.astype(np.float32)
-    if rng.random() < 0.15:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.6)))
-    if rng.random() < 0.8:
-        grey = picture.mean(axis=2, keepdims=True)
-        picture = grey + (picture - grey) * rng.uniform(0.5, 1.4)
-        picture = (picture - picture.mean()) * rng.uniform(0.7, 1.3) + picture.mean() * rng.uniform(0.7, 1.3)
-        picture *= rng.uniform(0.92, 1.08, size=(1, 1, 3))
-    if rng.random() < 0.05:
-        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
-    return np.clip(picture, 0, 255).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Simulated users for whole batches, on any device: first prompts, and clicks where answers are wrong.
+"""The simulated user: first prompts on an object, and clicks where an answer is wrong.
 
-Coordinates are model-input pixels; maps are on the decoder's 256×256 grid. `prompts.py` plays one user at a time, on
-the CPU, for the training of SAMA's modules and for evaluation.
+Training plays whole batches of users on any device, on the decoder's 256×256 grid, in model-input pixels; evaluation
+plays one at a time on the photo itself (`next_click`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,41 @@ import torch.nn.functional as F
 
 from sama_core.images import LOW_RES
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD, REGION_LOGIT
-from sama_core.training.views_of_photos import Draw
 
 Kind = Literal["click", "clicks", "neighbour", "box", "region"]
 #: Distances are exact up to so many cells; deeper inside an object one place is as good as another.
 _FAR = 64
 #: Share of the first clicks that lie anywhere on the object, its very edge included, as some of real users' do.
 _ANYWHERE = 0.3
+
+
+class Draw:
+    """Random numbers on a device, from one generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator, self.device = generator, generator.device
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+        """Uniform floats."""
+        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal floats."""
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def happens(self, count: int, probability: float) -> torch.Tensor:
+        """Bools, each true with the probability."""
+        return self.uniform(count) < probability
+
+    def below(self, limits: torch.Tensor) -> torch.Tensor:
+        """An integer from 0 to limit − 1 for each limit."""
+        return (self.uniform(*limits.shape) * limits).long().clamp(max=limits - 1)
+
+    def pixel(self, where: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A random pixel of each B×H×W bool map: x, y (int64) and whether there was any."""
+        flat = where.flatten(1)
+        place = (self.uniform(*flat.shape) * flat).argmax(1)
+        return place % where.shape[-1], place // where.shape[-1], flat.any(1)
 
 
 @dataclass
@@ -208,3 +236,35 @@ def _rough_regions(targets: torch.Tensor, draw: Draw) -> torch.Tensor:
     drawn = signed + reach * (0.5 * wobble + draw.uniform(batch, 1, 1, low=-0.5, high=1.2)) > 0
     drawn = torch.where(drawn.any(2).any(1).view(-1, 1, 1), drawn, targets)
     return torch.where(drawn, REGION_LOGIT, -REGION_LOGIT).float().unsqueeze(1)
+
+
+def depth_of(mask: np.ndarray) -> np.ndarray:
+    """Euclidean distance of each pixel of a 0/1 mask to the mask's outside; the picture's border counts as outside."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+
+
+def next_click(
+    target: np.ndarray, answer: np.ndarray, valid: np.ndarray, rng: np.random.Generator | None = None
+) -> tuple[float, float, int] | None:
+    """Where one user clicks next: the middle of the largest error region (Sofiiuk et al. 2022, RITM).
+
+    Args:
+        target, answer, valid: H×W bool.
+        rng: None clicks the exact centre (evaluation); otherwise a random pixel well inside the region (training).
+
+    Returns:
+        (x, y, label) in pixels of the grid, or None when nothing is wrong.
+    """
+    missed, extra = depth_of(target & ~answer & valid), depth_of(~target & answer & valid)
+    label, field_ = (INCLUDE, missed) if missed.max() > extra.max() else (EXCLUDE, extra)
+    peak = float(field_.max())
+    if peak <= 0:
+        return None
+    if rng is None:
+        y, x = np.unravel_index(int(field_.argmax()), field_.shape)
+    else:
+        ys, xs = np.nonzero(field_ >= rng.uniform(0.3, 1.0) * peak)
+        pick = rng.integers(len(ys))
+        y, x = ys[pick], xs[pick]
+    return float(x) + 0.5, float(y) + 0.5, label

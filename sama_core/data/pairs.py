@@ -1,10 +1,4 @@
-"""The public data sets in the folders they unpack to: which photo belongs to which mask, matte, trimap and foreground.
-
-Every layout is a row of `LAYOUTS`. Folder names follow the releases and the loaders in common use: HQ-SAM for DIS5K,
-ThinObject5K, COIFT and HRSOD; GFM, AIM and P3M for AM-2K, AIM-500 and P3M-10k; Matting Anything for RefMatte; the Deep
-Image Matting composition script (also in MMEditing and MatteFormer) for Composition-1K. Where releases differ, the
-alternatives are listed in order of preference.
-"""
+"""Which photo of a data set belongs to which mask, matte, trimap and foreground, and how a pair is read."""
 
 from __future__ import annotations
 
@@ -13,14 +7,20 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import cv2
+import numpy as np
+from PIL import Image
+
+from sama_core.data.layouts import LAYOUTS, PLAIN, SPLIT_CSV, Kind, Layout, Part, canonical, layout_names
+from sama_core.data.sets import load_rgb
 from sama_core.errors import DatasetError
 
-Kind = Literal["mask", "alpha"]
-
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+#: What tells targets of one photo, or composites of one target, apart at the end of their stems.
 _NUMBER = re.compile(r"_\d+$")
+#: Two pictures of different size are one picture resized if their aspect ratios differ by less than this.
+_SAME_ASPECT = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,226 +44,6 @@ class Pair:
     foreground: Path | None = None
 
 
-@dataclass(frozen=True)
-class Part:
-    """Folders, relative to the set's own, that hold photos (or foregrounds) and targets with the same file stems.
-
-    Each field lists alternatives, of which the first that exists is taken.
-
-    Attributes:
-        targets: folders of masks or mattes.
-        kind: what they hold.
-        images: folders of photos; empty where the targets have only foregrounds.
-        trimaps: folders that may be absent.
-        foregrounds: folders that may be absent, unless `images` is empty.
-        lists: text files with the names of the split's files; without one the split is all that the folders hold.
-        needs_list: True where the folders hold other splits too, so that a list must be there.
-        numbered: several targets of one photo, or several composites of one target, are told apart by `_NUMBER` at
-            the end of their stems.
-    """
-
-    targets: tuple[str, ...]
-    kind: Kind
-    images: tuple[str, ...] = ()
-    trimaps: tuple[str, ...] = ()
-    foregrounds: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
-    needs_list: bool = False
-    numbered: bool = False
-
-    @property
-    def needed(self) -> tuple[tuple[str, ...], ...]:
-        """What must be there, each as its alternatives."""
-        lists = (self.lists,) if self.needs_list else ()
-        return (self.images or self.foregrounds, self.targets, *lists)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one data set lies on disk.
-
-    Attributes:
-        title: the set's usual name.
-        folders: names the set's own folder goes by; it may be the given root or lie up to two levels below it.
-        splits: split -> alternatives, each a tuple of parts that make up the split together.
-        named: True where the inner folders are too common to tell the set: only its own folder's name does.
-    """
-
-    title: str
-    folders: tuple[str, ...]
-    splits: dict[str, tuple[tuple[Part, ...], ...]]
-    named: bool = False
-
-
-def _dis(*folders: str) -> tuple[tuple[Part, ...], ...]:
-    return (tuple(Part((f"{folder}/gt",), "mask", (f"{folder}/im",)) for folder in folders),)
-
-
-def _thin_object(split: str, hq_sam: str) -> tuple[tuple[Part, ...], ...]:
-    lists = (f"list/{split}.txt", f"{split}.txt")
-    return (
-        (Part((f"masks_{hq_sam}",), "mask", (f"images_{hq_sam}",)),),
-        (Part(("masks",), "mask", ("images",), lists=lists, needs_list=True),),
-    )
-
-
-def _am2k(folder: str) -> tuple[tuple[Part, ...], ...]:
-    return (
-        (
-            Part(
-                (f"{folder}/mask",),
-                "alpha",
-                (f"{folder}/original",),
-                trimaps=(f"{folder}/trimap",),
-                foregrounds=(f"{folder}/fg",),
-            ),
-        ),
-    )
-
-
-def _p3m(*folders: str) -> Part:
-    def each(*names: str) -> tuple[str, ...]:
-        return tuple(f"{folder}/{name}" for folder in folders for name in names)
-
-    return Part(each("mask"), "alpha", each("original_image", "blurred_image"), each("trimap"), each("fg"))
-
-
-def _foregrounds(folder: str, fg: tuple[str, ...], alpha: tuple[str, ...], lists: tuple[str, ...] = ()) -> Part:
-    return Part(
-        tuple(f"{folder}/{name}" for name in alpha),
-        "alpha",
-        foregrounds=tuple(f"{folder}/{name}" for name in fg),
-        lists=lists,
-    )
-
-
-_THIN = ("thin_object_detection",)
-_AIM500 = ((Part(("mask",), "alpha", ("original",), trimaps=("trimap",)),),)
-_COIFT = ((Part(("masks",), "mask", ("images",)),),)
-_HRSOD = ((Part(("masks_max255", "masks"), "mask", ("images",)),),)
-_P3M_P = _p3m("validation/P3M-500-P", "validation1")
-_P3M_NP = _p3m("validation/P3M-500-NP", "validation2")
-_ADOBE_TEST = "Test_set/Adobe-licensed images"
-_COMPOSITES = ("merged", "comp", "images", "image")
-
-LAYOUTS: dict[str, Layout] = {
-    "dis5k": Layout(
-        "DIS5K",
-        ("DIS5K",),
-        {
-            "train": _dis("DIS-TR"),
-            "val": _dis("DIS-VD"),
-            "te1": _dis("DIS-TE1"),
-            "te2": _dis("DIS-TE2"),
-            "te3": _dis("DIS-TE3"),
-            "te4": _dis("DIS-TE4"),
-            "test": _dis("DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4"),
-        },
-    ),
-    "thinobject5k": Layout(
-        "ThinObject5K",
-        ("ThinObject5K", "thinobject5k_dataset", *_THIN),
-        {
-            "train": _thin_object("train", "train"),
-            "val": _thin_object("val", "val"),
-            "test": _thin_object("test", "test"),
-        },
-    ),
-    "coift": Layout("COIFT", ("COIFT", *_THIN), {"test": _COIFT}, named=True),
-    "hrsod": Layout("HRSOD", ("HRSOD", *_THIN), {"test": _HRSOD}, named=True),
-    "composition1k": Layout(
-        "Adobe Image Matting / Composition-1K",
-        ("Combined_Dataset", "Adobe_Deep_Matting_Dataset", "adobe_composition-1k", "Composition-1k-testset"),
-        {
-            "train": (
-                tuple(
-                    _foregrounds(f"Training_set/{folder}", ("fg",), ("alpha",), ("Training_set/training_fg_names.txt",))
-                    for folder in ("Adobe-licensed images", "Other")
-                ),
-                (
-                    _foregrounds(
-                        "Training_set", ("fg", "combined_fg"), ("alpha", "combined_alpha"), ("training_fg_names.txt",)
-                    ),
-                ),
-            ),
-            "test": (
-                (
-                    Part(
-                        ("alpha_copy", "Test_set/alpha_copy", f"{_ADOBE_TEST}/alpha", "Test_set/alpha"),
-                        "alpha",
-                        ("merged", "Test_set/merged"),
-                        trimaps=("trimaps", "Test_set/trimaps", f"{_ADOBE_TEST}/trimaps"),
-                        numbered=True,
-                    ),
-                ),
-            ),
-            "test-foregrounds": (
-                (_foregrounds(_ADOBE_TEST, ("fg",), ("alpha",), ("Test_set/test_fg_names.txt",)),),
-                (_foregrounds("Test_set", ("fg",), ("alpha",), ("Test_set/test_fg_names.txt",)),),
-            ),
-        },
-    ),
-    "aim500": Layout("AIM-500", ("AIM-500",), {"train": _AIM500, "test": _AIM500}, named=True),
-    "am2k": Layout("AM-2K", ("AM-2K",), {"train": _am2k("train"), "val": _am2k("validation")}),
-    "p3m10k": Layout(
-        "P3M-10k",
-        ("P3M-10k",),
-        {
-            "train": ((_p3m("train"),),),
-            "val-p": ((_P3M_P,),),
-            "val-np": ((_P3M_NP,),),
-            "val": ((_P3M_P, _P3M_NP),),
-        },
-    ),
-    "refmatte": Layout(
-        "RefMatte",
-        ("RefMatte",),
-        {
-            "train": ((Part(("train/mask",), "alpha", ("train/img",), numbered=True),),),
-            "test": ((Part(("test/mask",), "alpha", ("test/img",), numbered=True),),),
-        },
-    ),
-    "refmatte-rw100": Layout(
-        "RefMatte-RW100",
-        ("RefMatte_RW_100",),
-        # image_all repeats a photo for each of its targets, under the target's name.
-        {"test": ((Part(("mask",), "alpha", ("image", "image_all"), numbered=True),),)},
-        named=True,
-    ),
-    "distinctions646": Layout(
-        "Distinctions-646",
-        ("Distinctions-646",),
-        {
-            "train": ((_foregrounds("Train", ("FG",), ("GT", "alpha")),),),
-            "test": (
-                (
-                    Part(
-                        ("Test/GT", "Test/alpha"),
-                        "alpha",
-                        tuple(f"Test/{name}" for name in _COMPOSITES),
-                        trimaps=("Test/trimaps", "Test/trimap"),
-                        foregrounds=("Test/FG",),
-                        numbered=True,
-                    ),
-                ),
-            ),
-            "test-foregrounds": ((_foregrounds("Test", ("FG",), ("GT", "alpha")),),),
-        },
-    ),
-}
-
-#: Layouts that are the project's own rather than a published set's.
-SPLIT_CSV = "split-csv"
-PLAIN = "plain"
-
-_ALIASES = {"aim": "composition1k", "adobe": "composition1k", "rw100": "refmatte-rw100", "p3m": "p3m10k"}
-
-
-def layout_names() -> tuple[str, ...]:
-    """Every name `find_pairs` takes."""
-    return (*LAYOUTS, SPLIT_CSV, PLAIN)
-
-
 def find_pairs(root: Path, layout: str, split: str) -> list[Pair]:
     """List the pairs of one split, sorted by name within each part of the split.
 
@@ -276,7 +56,7 @@ def find_pairs(root: Path, layout: str, split: str) -> list[Pair]:
     Raises:
         DatasetError: unknown layout or split, folders that are not there, or photos and targets that do not match up.
     """
-    name = _canonical(layout)
+    name = canonical(layout)
     _check_folder(root)
     if name == SPLIT_CSV:
         return _split_csv_pairs(root, split)
@@ -322,16 +102,6 @@ def detect_layout(root: Path) -> str:
         f"{root} is laid out like none of the known sets. Choose a folder of {', '.join(layout_names())}; "
         "plain means images/ with masks/ or alphas/ beside it."
     )
-
-
-def _canonical(layout: str) -> str:
-    def plainly(name: str) -> str:
-        return re.sub(r"[^a-z0-9]", "", name.lower())
-
-    known = {plainly(name): name for name in layout_names()} | _ALIASES
-    if plainly(layout) not in known:
-        raise DatasetError(f"Unknown data layout {layout!r}. Choose one of {', '.join(layout_names())}.")
-    return known[plainly(layout)]
 
 
 def _check_folder(root: Path) -> None:
@@ -503,3 +273,35 @@ def _split_csv_pairs(root: Path, split: str) -> list[Pair]:
             raise DatasetError(f"{root / set_name} needs images/ with masks/ or alphas/ beside it: split.csv names it.")
         pairs += _match(root / set_name, parts, f"{set_name} {split}", names)
     return pairs
+
+
+def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Read a pair's photo, or its foreground if it has no photo, and its target.
+
+    Returns:
+        H×W×3 uint8 sRGB, and H×W float32 in 0..1, resized to the photo where the set has it in another size.
+
+    Raises:
+        DatasetError: one is missing, or they show different frames.
+    """
+    path = pair.image or pair.foreground
+    if path is None:
+        raise DatasetError(f"{pair.target} has neither photo nor foreground. Unpack the set again.")
+    rgb, target = load_rgb(path), load_target(pair.target)
+    height, width = rgb.shape[:2]
+    if target.shape != (height, width):
+        aspect = target.shape[0] * width / (target.shape[1] * height)
+        if abs(aspect - 1) > _SAME_ASPECT:
+            sizes = f"{width}×{height} but its target {target.shape[1]}×{target.shape[0]}"
+            raise DatasetError(f"{path} is {sizes} ({pair.target.name}). Remove the pair or repair it.")
+        target = cv2.resize(target, (width, height), interpolation=cv2.INTER_AREA)
+    return rgb, target
+
+
+def load_target(path: Path) -> np.ndarray:
+    """Read a mask or matte as H×W float32 in 0..1, from 8 or 16 bits; a mask of 0 and 1 counts as full range."""
+    picture = Image.open(path)
+    if picture.mode.startswith("I"):
+        return np.asarray(picture).astype(np.float32) / 65535
+    values = np.asarray(picture.convert("L"))
+    return values.astype(np.float32) / (1 if values.max() == 1 else 255)

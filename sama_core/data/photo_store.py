@@ -1,4 +1,7 @@
-"""Training photos and their objects as tensors: all at once where the network is, or read as they are asked for."""
+"""Photos and their objects as tensors: all at once where the network is, or read as they are asked for.
+
+Both are data sets for a `DataLoader`, which asks for the photos of a batch together.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
+from sama_core.data.sets import VOID, Entry, load_rgb, load_targets
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry, load_rgb, load_targets
 
 #: More objects than this in one photo are left out, the smallest first.
 _MOST_OBJECTS = 40
@@ -21,7 +25,7 @@ _Photo = tuple[np.ndarray, np.ndarray, tuple[int, int], int]
 
 
 @dataclass
-class PhotoStore:
+class PhotoStore(Dataset):
     """Photos with objects, each scaled to a long side of S and padded at the right and bottom.
 
     Attributes:
@@ -61,38 +65,31 @@ class PhotoStore:
         """Copy to a device."""
         return PhotoStore(*(part.to(device) for part in (self.pixels, self.labels, self.sizes, self.counts)))
 
-    def take(self, photos: torch.Tensor) -> PhotoStore:
-        """The photos of these int64 numbers, in this order."""
-        photos = photos.to(self.pixels.device)
+    def __getitems__(self, photos: list[int]) -> PhotoStore:
+        """The photos of these numbers, in this order."""
         return PhotoStore(self.pixels[photos], self.labels[photos], self.sizes[photos], self.counts[photos])
 
 
-class PhotoFiles:
+class PhotoFiles(Dataset):
     """Photos that are read when they are taken, for machines whose memory does not hold them all.
 
     Reading one takes a small part of the time that a CPU needs to learn from it.
     """
 
     def __init__(self, entries: list[Entry], size: int) -> None:
-        self.entries, self.size, self._device = entries, size, torch.device("cpu")
+        self.entries, self.size = entries, size
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def to(self, device: torch.device) -> PhotoFiles:
-        """Where photos go that are taken."""
-        files = PhotoFiles(self.entries, self.size)
-        files._device = device
-        return files
-
-    def take(self, photos: torch.Tensor) -> PhotoStore:
-        """Read the photos of these int64 numbers; for one without a usable object, the next one that has any.
+    def __getitems__(self, photos: list[int]) -> PhotoStore:
+        """Read the photos of these numbers; for one without a usable object, the next one that has any.
 
         Raises:
             DatasetError: no photo has an object.
         """
         read = []
-        for number in photos.tolist():
+        for number in photos:
             for entry in (*self.entries[number:], *self.entries[:number]):
                 one = _read(entry, self.size)
                 if one is not None:
@@ -100,7 +97,7 @@ class PhotoFiles:
                     break
             else:
                 raise DatasetError(_NO_OBJECT)
-        return _stacked(read).to(self._device)
+        return _stacked(read)
 
 
 def _stacked(read: list[_Photo]) -> PhotoStore:
