@@ -64,7 +64,7 @@ def _findings(python: Path, profiles: list[Profile], steps: Steps) -> Iterator[F
 
 
 def _engine_finding(python: Path, steps: Steps) -> Finding:
-    was_running = plugin_files.module("sama_launch").running() is not None
+    was_running = plugin_files.module("launch").running() is not None
     picture = str(result_picture())
     try:
         # Beside the installer lies what it needs of the engine's modules, and all else is in that Python.

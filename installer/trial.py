@@ -34,7 +34,7 @@ _GAP, _DOT = 8, 6
 def main(picture: Path) -> dict[str, object]:
     """Ask the engine, and write the picture; return what there is to say of it."""
     # First: an engine that cannot be started says why.
-    plugin_files.module("sama_launch").connect(lambda fraction, text: None)
+    plugin_files.module("launch").connect(lambda fraction, text: None)
     from PIL import Image, ImageStat
 
     try:
@@ -58,12 +58,12 @@ def main(picture: Path) -> dict[str, object]:
 
 
 def _ask(verb: str, photo: Image):
-    job, prompt, timing = (plugin_files.module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
+    job, prompt = plugin_files.module("job"), plugin_files.module("prompt")
     pixels = photo.tobytes()
     image_id = hashlib.sha256(f"{photo.width}x{photo.height}:".encode() + pixels).hexdigest()
-    picture = job.Picture(photo.width, photo.height, [pixels], image_id)
+    picture = job.Pixels(photo.width, photo.height, [pixels], image_id)
     clicks = prompt.Prompt(points=list(CLICKS), labels=[1] * len(CLICKS))
-    return job.run(job.Job(verb, picture, clicks, "lite"), lambda fraction, text: None, timing.Steps())
+    return job.ask_engine(job.Job(verb, picture, clicks, "lite"), lambda fraction, text: None, job.Timing())
 
 
 def _write(file: Path, photo: Image, mask: Image) -> None:
@@ -85,6 +85,6 @@ if __name__ == "__main__":
     try:
         said = main(Path(sys.argv[1]))
     # The plug-in's own errors; their class exists only once its module is loaded.
-    except plugin_files.module("sama_errors").PluginError as error:
+    except plugin_files.module("errors").PluginError as error:
         said = {"error": str(error)}
     print(json.dumps(said))
