@@ -386,9 +386,12 @@ class Engine:
         self._look(picture, reached, request, 0.25, "Looking closer")
         views = {view: picture.views[view] for view in [OVERVIEW, *reached]}
         tensors = PromptTensors(asked.prompt, picture.frame)
-        logits = self._compute(
-            request, lambda device: predictor.answer(task, views, picture.fine, tensors, stock, device)
-        )
+
+        def answer(device: torch.device) -> np.ndarray:
+            seen = predictor.look(picture.name, views, picture.fine, device)
+            return predictor.answer(task, seen, tensors, stock, device)
+
+        logits = self._compute(request, answer)
         return _Prediction(logits, picture.shown, True, asked)
 
     def _matting_expert(self) -> Engine:
