@@ -42,8 +42,9 @@ lock:
 	uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
 	  --no-annotate --upgrade --output-file requirements.lock
 
+# A test file is one process's: what it sets up once is not set up twice.
 test: env gimp
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # All tests that inject a fault; what they saw goes into docs/results.md.
 faults: env gimp

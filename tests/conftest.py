@@ -74,6 +74,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    # `make faults` is one process; of several the last would undo what the others wrote
+    if hasattr(session.config, "workerinput"):
+        return
     rows = {fault.name: fault.row() for fault in session.config.stash[_ROWS]}
     if rows:
         TABLE.parent.mkdir(exist_ok=True)

@@ -24,7 +24,14 @@ from sama_core.inference.picture import Picture
 from sama_core.inference.predictor import OVERVIEW, Predictor, PromptTensors, StockAnswer
 from sama_core.inference.refining import network_solver, refined_alpha
 from sama_core.inference.request import Answer, Progress, Request, no_progress
-from sama_core.inference.second_look import Looks, finds_something, prompt_alone, prompt_within
+from sama_core.inference.second_look import (
+    Looks,
+    finds_something,
+    is_doubted,
+    is_meant,
+    prompt_alone,
+    prompt_within,
+)
 from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
@@ -359,8 +366,20 @@ class Engine:
         Returns:
             The last question that found something, stock SAM's answer to it, and its 256×256 logits over the photo.
         """
-        photo, prompt = asked
-        looks, low_res = Looks(photo.frame, prompt), stock.logits
+        looked = self._follow(Looks(asked.picture.frame, asked.prompt), asked, stock, request)
+        score = looked[1].score
+        if is_doubted(score, asked.picture.frame):
+            looks = Looks(asked.picture.frame, asked.prompt, near=True)
+            near = self._follow(looks, asked, stock, request)
+            if near[0] is not asked and not looks.ran_out and is_meant(near[1].score, score):
+                return near
+        return looked
+
+    def _follow(
+        self, looks: Looks, asked: _Question, stock: StockAnswer, request: Request
+    ) -> tuple[_Question, StockAnswer, np.ndarray]:
+        """Look where `looks` says; what `_look_closer` returns."""
+        (photo, prompt), low_res = asked, stock.logits
         while (look := looks.next(stock.logits, asked.picture.frame)) is not None:
             crop = photo.crop(look.window)
             self._look(crop, [OVERVIEW], request, 0.22, "Looking closer")

@@ -4,7 +4,8 @@ RITM's zoom-in (Sofiiuk et al. 2022, "Reviving iterative training with mask guid
 section 4): the crop is a picture of its own to the network, with the clicks that lie in it and the first answer as its
 mask prompt. A crop that was itself shown reduced is looked at again as long as that shows more. In a very wide or very
 high picture the network sees a strip of a few rows, so the first look means nothing there: the looks begin around the
-prompt and widen for as long as what is found runs out of them.
+prompt and widen for as long as what is found runs out of them. So they do in a picture that is shown much reduced,
+where the first look finds nothing or is not sure of what it found.
 """
 
 from __future__ import annotations
@@ -32,9 +33,14 @@ _STEP = 1 / 8
 _SPECK = 0.1
 #: In a strip the first crop is so many times as long as the strip is wide.
 _OF_THE_STRIP = 2
-#: Where the first look finds nothing although it showed less than this share of the pixels along a side, the first crop
-#: is as large a share of the picture's long side.
-_UNSEEN = 0.25
+#: A picture is much reduced where less than this share of the pixels along its long side is shown.
+_MUCH_REDUCED = 0.25
+#: There the first crop around the prompt is this share of the long side, or as much as is shown unreduced.
+_NEAR = 1 / 16
+#: An answer about a much reduced picture whose score is lower is doubted. It gives way to a thing near the prompt whose
+#: score is at least `_CERTAIN` and by `_BETTER` higher, and whose crop is no larger a share of the long side than
+#: `_SMALL`: the first look saw what is larger (figures: docs/results.md).
+_DOUBTED, _CERTAIN, _BETTER, _SMALL = 0.85, 0.8, 0.05, 0.22
 #: Beyond this many crops nothing is expected to show more.
 _MOST_LOOKS = 6
 
@@ -57,10 +63,19 @@ class Looks:
     Args:
         photo: how the photo lies in the model input.
         prompt: validated, in pixels of the photo.
+        near: whether to begin at the prompt and look for a small thing only, whatever the first look found.
+
+    Attributes:
+        ran_out: whether the looks near the prompt ended because what they found is no small thing.
     """
 
-    def __init__(self, photo: Frame, prompt: Prompt) -> None:
-        self._photo, self._prompt = photo, prompt
+    def __init__(self, photo: Frame, prompt: Prompt, near: bool = False) -> None:
+        self._photo, self._prompt, self._near = photo, prompt, near
+        self._long = max(photo.height, photo.width)
+        self.ran_out = False
+        self._start = max(_NEAR * self._long, photo.size)
+        # a window is larger than asked for by up to two of its steps
+        self._widest = max(_SMALL * self._long, (1 + 2 * _STEP) * self._start)
         self._seen: Window | None = None
         self._closing = False
         self._left = _MOST_LOOKS
@@ -75,20 +90,25 @@ class Looks:
         look = self._beginning(logits) if self._seen is None else self._further(logits, frame)
         if look is None or self._left == 0 or look.window == self._seen:
             return None
+        if self._near and max(look.window.height, look.window.width) > self._widest:
+            self.ran_out = True
+            return None
         self._left -= 1
         self._seen, self._closing = look.window, look.closer
         return look
 
     def _beginning(self, logits: np.ndarray) -> Look | None:
-        photo = self._photo
-        long, short = max(photo.height, photo.width), min(photo.height, photo.width)
-        if _OF_THE_STRIP * short <= SHARE * long:
-            start = _window_around(self._prompt, photo, _OF_THE_STRIP * short)
-            if start is not None:
-                return Look(start, closer=False)
-        elif not finds_something(logits, photo) and photo.size < _UNSEEN * long:
-            start = _window_around(self._prompt, photo, _UNSEEN * long)
-            return None if start is None else Look(start, closer=False)
+        photo, long = self._photo, self._long
+        strip = _OF_THE_STRIP * min(photo.height, photo.width)
+        start = None
+        if strip <= SHARE * long and not self._near:
+            start = _window_around(self._prompt, photo, strip)
+        elif self._near or (is_much_reduced(photo) and not finds_something(logits, photo)):
+            start = _window_around(self._prompt, photo, self._start)
+        if start is not None:
+            return Look(start, closer=False)
+        if self._near:
+            return None
         window = window_for(logits, photo, self._prompt)
         return None if window is None else Look(window, closer=True)
 
@@ -104,6 +124,21 @@ class Looks:
             return None
         window = window_for(logits, frame, prompt)
         return None if window is None else Look(window.out_of(seen), closer=True)
+
+
+def is_much_reduced(photo: Frame) -> bool:
+    """Whether the network was shown so little of a photo's pixels that a small thing may not be seen in it."""
+    return photo.size < _MUCH_REDUCED * max(photo.height, photo.width)
+
+
+def is_doubted(score: float, photo: Frame) -> bool:
+    """Whether an answer with this score may have missed a small thing under the prompt."""
+    return score < _DOUBTED and is_much_reduced(photo)
+
+
+def is_meant(near: float, score: float) -> bool:
+    """Whether a small thing near the prompt, found with a score of `near`, is meant and not what has `score`."""
+    return near >= max(_CERTAIN, score + _BETTER)
 
 
 def window_for(logits: np.ndarray, frame: Frame, prompt: Prompt) -> Window | None:

@@ -496,15 +496,15 @@ def test_a_model_without_sama_modules_looks_again_too(weights, large_photo, monk
     assert lies_within(engine.matte(Prompt([(600, 140)], [1]), method="head").alpha, window)
 
 
-def says(*boxes):
+def says(*boxes, scores=()):
     """A stand-in for stock SAM that finds a box (left, top, right, bottom) of cells, one after the other."""
-    left = list(boxes)
+    left, sure = list(boxes), list(scores) or [0.9] * len(boxes)
 
     def stock(features, prompt, device, dialogue):
         logits = np.full((256, 256), -6, np.float32)
         x0, y0, x1, y1 = left.pop(0)
         logits[y0:y1, x0:x1] = 6
-        return StockAnswer(logits, 0.9, None)
+        return StockAnswer(logits, sure.pop(0), None)
 
     return stock
 
@@ -520,6 +520,32 @@ def test_in_a_strip_crops_around_the_click_are_looked_at(engine, monkeypatch):
     assert lies_within(answer.alpha, answer.window)
     # what the first look said of the strip is forgotten
     assert (answer.low_res_logits[:16, 200:] < 0).all() and (answer.low_res_logits > 0).any()
+
+
+@pytest.mark.parametrize("score, near", [(0.6, True), (0.9, False)])
+def test_a_doubted_answer_about_a_large_photo_gives_way_to_a_small_thing_at_the_click(engine, monkeypatch, score, near):
+    photo = np.random.default_rng(8).integers(0, 255, (1600, 2400, 3)).astype(np.uint8)
+    engine.set_image(photo)
+    monkeypatch.setattr(
+        engine._predictor, "stock", says((0, 0, 200, 150), *[(120, 120, 140, 140)] * 2, scores=(score, 0.7, 0.95))
+    )
+    monkeypatch.setattr(engine._predictor, "answer", lambda *_: np.full((512, 512), 6, np.float32))
+    answer = engine.select(Prompt([(1500.5, 900.5)], [1]))
+    assert answer.score == (0.95 if near else score)
+    if near:
+        assert answer.window is not None and answer.window.holds(np.array([[1500.5, 900.5]])).all()
+        assert lies_within(answer.alpha, answer.window) and (answer.low_res_logits > 0).mean() < 0.02
+    else:
+        assert answer.window is None and (answer.low_res_logits > 0).mean() > 0.3
+
+
+def test_a_doubted_answer_stays_where_nothing_better_is_near(engine, monkeypatch):
+    engine.set_image(np.random.default_rng(8).integers(0, 255, (1600, 2400, 3)).astype(np.uint8))
+    for near, score in (((120, 120, 140, 140), 0.5), ((0, 0, 256, 256), 0.99), ((0, 0, 0, 0), 0.99)):
+        monkeypatch.setattr(engine._predictor, "stock", says((0, 0, 200, 150), *[near] * 2, scores=(0.6, score, score)))
+        monkeypatch.setattr(engine._predictor, "answer", lambda *_: np.full((512, 512), 6, np.float32))
+        answer = engine.select(Prompt([(1500.5, 900.5)], [1]))
+        assert answer.window is None and answer.score == 0.6 and (answer.low_res_logits > 0).mean() > 0.3
 
 
 @pytest.mark.parametrize("ask", ["select", "matte"])

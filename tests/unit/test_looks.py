@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sama_core.images import LOW_RES, Frame, Window
-from sama_core.inference.second_look import Looks, prompt_alone
+from sama_core.inference.second_look import Looks, is_doubted, is_meant, prompt_alone
 from sama_core.prompts import Prompt
 
 SIZE = 512
@@ -22,7 +22,11 @@ def answer(photo: tuple[int, int], box, window: Window | None = None) -> tuple[n
 
 def all_looks(photo: tuple[int, int], box, prompt: Prompt, first=None) -> list[Window]:
     """The windows that are looked at where the network finds a box in each; `first` is what it finds in the photo."""
-    looks, windows = Looks(Frame(*photo, SIZE), prompt.validated(*photo)), []
+    return followed(Looks(Frame(*photo, SIZE), prompt.validated(*photo)), photo, box, first)
+
+
+def followed(looks: Looks, photo: tuple[int, int], box, first=None) -> list[Window]:
+    windows = []
     told = answer(photo, box if first is None else first)
     while (look := looks.next(*told)) is not None:
         windows.append(look.window)
@@ -87,6 +91,37 @@ def test_a_thing_too_small_for_the_first_look_is_looked_for_around_the_prompt(pr
     assert windows and all(holds(window, box) for window in windows)
     assert max(windows[-1].height, windows[-1].width) < 500
     assert all_looks((480, 640), box, Prompt([(300, 200)], [1]), first=(0, 0, 0, 0)) == []
+
+
+@pytest.mark.parametrize("photo", [(6700, 9000), (4000, 6000), (9000, 3000)])
+@pytest.mark.parametrize("first", [(0, 0, 3000, 2500), (100, 100, 200, 200), (0, 0, 0, 0)])
+def test_a_small_thing_is_looked_for_near_the_prompt_whatever_the_first_look_found(photo, first):
+    box = (1400, 1450, 1520, 1560)
+    looks = Looks(Frame(*photo, SIZE), Prompt([(1450, 1500)], [1]).validated(*photo), near=True)
+    windows = followed(looks, photo, box, first)
+    assert not looks.ran_out and windows and all(holds(window, box) for window in windows)
+    assert max(windows[-1].height, windows[-1].width) < 400
+
+
+def test_what_runs_out_of_the_surroundings_of_the_prompt_is_not_followed():
+    photo, box = (6700, 9000), (1000, 1000, 6000, 5000)
+    looks = Looks(Frame(*photo, SIZE), Prompt([(3000, 3000)], [1]).validated(*photo), near=True)
+    windows = followed(looks, photo, box)
+    assert looks.ran_out and len(windows) < 4
+    assert max(max(window.height, window.width) for window in windows) < 0.25 * 9000
+
+
+def test_nothing_is_looked_for_near_a_prompt_that_is_large_itself():
+    photo = (6700, 9000)
+    for prompt in (Prompt(box=(1000, 1000, 4000, 4000)), Prompt([(500, 500), (8000, 6000)], [1, 1])):
+        looks = Looks(Frame(*photo, SIZE), prompt.validated(*photo), near=True)
+        assert followed(looks, photo, (1000, 1000, 4000, 4000)) == []
+
+
+def test_only_a_doubted_answer_about_a_much_reduced_photo_gives_way_and_only_to_a_better_one():
+    large, web = Frame(4000, 6000, SIZE), Frame(800, 1200, SIZE)
+    assert is_doubted(0.6, large) and not is_doubted(0.95, large) and not is_doubted(0.6, web)
+    assert is_meant(0.95, 0.6) and not is_meant(0.7, 0.3) and not is_meant(0.84, 0.83)
 
 
 def test_a_crop_that_was_shown_reduced_is_looked_at_again_when_less_was_found_in_it():
