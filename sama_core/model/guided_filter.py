@@ -95,7 +95,12 @@ class GuidedFilter:
 
 
 def _box(x: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over square windows, zero beyond the border; two passes of one dimension."""
-    size = 2 * radius + 1
-    rows = F.avg_pool2d(x, (size, 1), stride=1, padding=(radius, 0))
-    return F.avg_pool2d(rows, (1, size), stride=1, padding=(0, radius))
+    """Mean over square windows, zero beyond the border; two passes of one dimension.
+
+    As convolutions of each channel by itself, which have fast kernels where average pooling has none.
+    """
+    size, channels = 2 * radius + 1, x.shape[1]
+    x = x.contiguous(memory_format=torch.channels_last)
+    weights = x.new_full((channels, 1, size, 1), 1 / size)
+    rows = F.conv2d(x, weights, padding=(radius, 0), groups=channels)
+    return F.conv2d(rows, weights.transpose(2, 3), padding=(0, radius), groups=channels)
