@@ -10,11 +10,10 @@ import functools
 from typing import NamedTuple, Protocol
 
 import torch
-from segment_anything.modeling import MaskDecoder as StockDecoder
-from segment_anything.modeling import TwoWayTransformer
-from segment_anything.modeling.transformer import TwoWayAttentionBlock
 
 from sama_core.model.backbones.base import EMBED_DIM, GRID
+from sama_core.model.stock_sam import MaskDecoder as StockDecoder
+from sama_core.model.stock_sam import TwoWayAttentionBlock, TwoWayTransformer
 
 #: Two-way blocks of the decoder; SAMA puts a Local-Adapter after each.
 DECODER_LAYERS = 2

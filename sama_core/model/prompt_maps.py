@@ -9,11 +9,11 @@ maps join the dense prompt embedding; their last layer begins at zero, so that a
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from torch import nn
 
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.base import EMBED_DIM
+from sama_core.model.stock_sam import LayerNorm2d
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE
 
 #: Radius of a click's disk, in cells of the 256×256 grid.

@@ -9,10 +9,9 @@ encoded once. The last layer of each block begins at zero: a SAM with untrained 
 from __future__ import annotations
 
 import torch
-from timm.layers.norm import LayerNorm2d
 from torch import nn
 
-from sama_core.model.backbones.base import EMBED_DIM
+from sama_core.model.backbones.base import EMBED_DIM, LayerNorm2d
 
 _WIDTH = 128
 #: Of the 3×3 convolutions, in cells of the 64×64 grid; together they see the whole of it.

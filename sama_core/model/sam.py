@@ -7,13 +7,13 @@ many images, so `decode` builds the tokens itself; for one image it computes wha
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling import PromptEncoder
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Backbone, Features
 from sama_core.model.mask_decoder import Decoded, MaskDecoder
 from sama_core.model.prompt_maps import PromptMaps
 from sama_core.model.prompt_mixer import PromptMixer
+from sama_core.model.stock_sam import PromptEncoder
 from sama_core.prompts import PAD
 
 

@@ -111,7 +111,9 @@ class SamaModules(nn.Module):
         self.local_norm = nn.LayerNorm(c.local_dim) if c.mvle or c.adapter else None
         self.image_norm = nn.LayerNorm(EMBED_DIM)
         self.narrow = nn.Identity() if same else nn.Linear(EMBED_DIM, c.local_dim)
-        self.tokens = nn.ParameterDict({task: nn.Parameter(0.02 * torch.randn(EMBED_DIM)) for task in TASKS})
+        self.tokens = nn.ParameterDict(
+            {task: nn.Parameter(nn.init.normal_(torch.empty(EMBED_DIM), std=0.02)) for task in TASKS}
+        )
         self.detail = DetailBranch(c.detail_channels) if c.detail_channels else None
         self.heads = nn.ModuleDict(
             {

@@ -24,7 +24,7 @@ from sama_core.errors import WeightsError
 from sama_core.model.backbones.base import GRID
 from sama_core.model.sama import SamaModules
 from sama_core.model.sama_config import SamaConfig
-from sama_core.weights.files import save_weights, shown
+from sama_core.weights.files import save_weights, shown, unfilled
 
 FORMAT = "1"
 
@@ -112,7 +112,7 @@ def load_adapter(
             "Use the weights it was trained on, or train it again with “sama train modules”."
         )
     try:
-        with torch.device("meta"):
+        with unfilled():
             modules = SamaModules(about.config, early_channels)
         modules.load_state_dict(
             {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, assign=True
@@ -182,7 +182,7 @@ def _config(path: Path, values: Any) -> SamaConfig:
 
 def _buildable(path: Path, config: SamaConfig) -> SamaConfig:
     try:
-        with torch.device("meta"):
+        with unfilled():
             SamaModules(config, 1)
     except Exception as error:  # sizes that make no sense together break the constructors in ways of their own
         raise WeightsError(f"The adapter {path} is damaged: its config fits no network. {_REMEDY}") from error

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sama_core.errors import WeightsError
 from sama_core.files import file_sha256
@@ -77,6 +81,24 @@ def load_refiner() -> Refiner:
     load_weights(network, REFINER, REFINER_SHA256)
     network.eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def unfilled() -> Iterator[None]:
+    """Within this context networks are built on the meta device, without numbers; loading fills them.
+
+    Filling there, as constructors do, imports PyTorch's compiler, which takes longer than building the network.
+    """
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
+            # `nn.init`'s functions may name what they fill
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def shown(what: object) -> str:

@@ -153,12 +153,11 @@ def _read_sam2(build: Build, file: WeightFile) -> Loaded:
 
 
 def _read_checkpoint(build: Build, file: WeightFile, layout: Layout) -> Loaded:
-    import torch
-
+    from sama_core.weights.files import unfilled
     from sama_core.weights.sam_checkpoint import load_sam_checkpoint
 
     # Random weights of a ViT-H would take 2.6 GB and many seconds, only to be replaced.
-    with torch.device("meta"):
+    with unfilled():
         network = build()
     return Loaded(network, load_sam_checkpoint(network, *file, layout))
 

@@ -6,10 +6,24 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 #: Width of an image embedding and side of its grid; SAM's own numbers (Kirillov et al. 2023), kept by every backbone.
 EMBED_DIM = 256
 GRID = 64
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalisation over the channels of B×C×H×W maps, at each place by itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise each of B×C×H×W's places over its C numbers."""
+        channels_last = x.permute(0, 2, 3, 1)
+        return F.layer_norm(channels_last, self.normalized_shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
 
 
 class Features(NamedTuple):

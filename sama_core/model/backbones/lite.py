@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import timm
 import torch
 import torch.nn.functional as F
-from timm.layers.norm import LayerNorm2d
 from torch import nn
 
-from sama_core.model.backbones.base import EMBED_DIM, Features
+from sama_core.model.backbones.base import EMBED_DIM, Features, LayerNorm2d
+from sama_core.model.backbones.efficientnet_lite import EfficientNetLite2
 from sama_core.model.prompt_maps import PromptMaps
 from sama_core.model.prompt_mixer import PromptMixer
 from sama_core.model.sam import PromptableSam
@@ -17,8 +16,7 @@ _NECK_DIM = 128
 
 
 class LiteBackbone(nn.Module):
-    """timm's `tf_efficientnet_lite2` (Tan & Le 2019, the variant without squeeze-excite and swish) read at strides
-    8, 16 and 32.
+    """EfficientNet-Lite2 read at strides 8, 16 and 32.
 
     The three maps are brought to 128 channels, summed on the stride-8 grid (Lin et al. 2017, feature pyramids), mixed
     by one 3×3 convolution and widened to SAM's 256. At 512² input the grid is SAM's own 64×64.
@@ -32,10 +30,8 @@ class LiteBackbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(2, 3, 4), pretrained=False)
-        channels: list[int] = body.feature_info.channels()  # type: ignore[operator, union-attr]
-        self.body = body
-        self.lateral = nn.ModuleList(nn.Conv2d(width, _NECK_DIM, 1) for width in channels)
+        self.body = EfficientNetLite2()
+        self.lateral = nn.ModuleList(nn.Conv2d(width, _NECK_DIM, 1) for width in self.body.channels)
         self.mix = nn.Sequential(
             nn.Conv2d(_NECK_DIM, _NECK_DIM, 3, padding=1, bias=False),
             LayerNorm2d(_NECK_DIM),

@@ -11,13 +11,13 @@ from __future__ import annotations
 import timm
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.mask_decoder import MLP
 from timm.models.hieradet_sam2 import HieraDet
 from torch import nn
 
 from sama_core.model.backbones.base import EMBED_DIM, Features
 from sama_core.model.mask_decoder import Decoded, MaskDecoder
 from sama_core.model.sam import PromptableSam
+from sama_core.model.stock_sam import MLP
 from sama_core.prompts import PAD
 
 #: A mask is stable when its area changes by less than this between thresholds `_DELTA` above and below zero; one that
