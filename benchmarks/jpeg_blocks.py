@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from sama_core import Engine, Prompt
+from sama_core.data.simulated_user import next_click
 from sama_core.evaluation.matting_metrics import matting_errors
 from sama_core.inference.embedding_cache import EmbeddingCache
-from sama_core.training.prompts import next_click
 
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "photos" / "chelsea.png"
 _CLICKS = 3

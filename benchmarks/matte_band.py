@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from sama_core import Engine, Prompt
+from sama_core.data.simulated_user import next_click
 from sama_core.images import Frame
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.matting import band_reach, closed_form, unknown_band
 from sama_core.inference.upsampling import probability, select_alpha
-from sama_core.training.prompts import next_click
 
 WIDTHS = (0.5, 1.0, 2.0)
 CLICKS = 3

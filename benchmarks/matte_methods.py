@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sama_core.data.sets import load_rgb
 from sama_core.evaluation.heads import Contest
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.images import Frame
@@ -28,7 +29,6 @@ from sama_core.inference.guided import apply_linear, fit_guided
 from sama_core.inference.matting import closed_form, matte_alpha
 from sama_core.inference.refining import Coarse, network_solver, polish, refine, refined_alpha
 from sama_core.inference.upsampling import guided_matte, probability
-from sama_core.training.datasets import load_rgb
 from sama_core.weights.files import load_refiner
 from sama_core.weights.registry import MODELS
 

@@ -30,9 +30,9 @@ sys.path.insert(0, str(ROOT / "tests" / "gimp"))
 import peers_report  # noqa: E402
 from peers_measure import METHODS, SAMA, Job, Photo, measure  # noqa: E402
 
+from sama_core.data.sets import choose, find_entries, largest_object  # noqa: E402
 from sama_core.errors import SamaError  # noqa: E402
 from sama_core.evaluation import clicks  # noqa: E402
-from sama_core.training.datasets import find_entries  # noqa: E402
 
 
 def main() -> int:
@@ -83,8 +83,8 @@ def find_photos(args: argparse.Namespace) -> list[Photo]:
     """List what the arguments name."""
     photos = []
     if args.data:
-        for entry in clicks.choose(find_entries(args.data, "val"), args.photos):
-            if clicks.largest_object(entry) is None:
+        for entry in choose(find_entries(args.data, "val"), args.photos):
+            if largest_object(entry) is None:
                 continue
             photos.append(Photo("mask", f"{entry.set_name}/{entry.name}", entry.image, entry=entry))
     if args.mattes:

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from sama_core.data.sets import Entry, largest_object, load_rgb
 from sama_core.evaluation import clicks, matting_metrics, trimap_matting
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.evaluation.segmenters import ClickSegmenter, EngineSegmenter, GrabCut, RandomWalker
-from sama_core.training.datasets import Entry, load_rgb
 
 #: After how many clicks masks are compared; mattes after the last of them.
 COUNTS = (1, 3)
@@ -50,7 +50,7 @@ class Photo:
     def truth(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The object's mask, and where that is known: H×W bool each; None of a photo that is only shown."""
         if self.entry is not None:
-            return clicks.largest_object(self.entry)
+            return largest_object(self.entry)
         if self.alpha is not None:
             mask = read_grey(self.alpha) > 127
             return mask, np.ones_like(mask)

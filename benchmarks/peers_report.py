@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from peers_measure import COUNTS, METHODS, Job, Photo, read_grey
 
+from sama_core.data.sets import load_rgb
 from sama_core.evaluation import clicks
 from sama_core.evaluation.contact_sheet import contact_sheet, over_green, with_clicks
 from sama_core.evaluation.metrics import clicks_needed
-from sama_core.training.datasets import load_rgb
 
 Row = dict[str, Any]
 _COLUMNS: tuple[str, ...] = (

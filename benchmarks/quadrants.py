@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sama_core.evaluation import clicks
+from sama_core.data.sets import choose, find_entries
 from sama_core.evaluation.heads import Contest, Measured
 from sama_core.inference.predictor import Predictor
-from sama_core.training.datasets import find_entries
 from sama_core.weights.registry import MODELS
 
 COUNTS = (1, 3)
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=8, help="of each set (default: 8)")
     parser.add_argument("--model", default="lite")
     args = parser.parse_args()
-    entries = clicks.choose(find_entries(args.data, "val"), args.photos)
+    entries = choose(find_entries(args.data, "val"), args.photos)
     adapter = {"SAMA": MODELS[args.model].adapter}
     reached = count_reached()
     print("| local views | clicks | IoU | boundary IoU | SAD | Grad |\n|---|---|---|---|---|---|")

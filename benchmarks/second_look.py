@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from sama_core import Engine, Prompt
-from sama_core.evaluation import clicks
+from sama_core.data.sets import Entry, choose, find_entries, load_objects, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.inference import second_look
 from sama_core.inference.embedding_cache import EmbeddingCache
-from sama_core.training.datasets import Entry, find_entries, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 COUNTS = (1, 3)
 #: An object whose long side is under this share of its photo's is small.
@@ -56,7 +55,7 @@ def main() -> None:
     entries = [entry for entry in find_entries(args.data, "val") if not args.sets or entry.set_name in args.sets]
     rows: list[Row] = []
     engines = {looks: Engine(args.model, cache=EmbeddingCache(None), second_look=looks) for looks in (False, True)}
-    for entry in clicks.choose(entries, args.photos):
+    for entry in choose(entries, args.photos):
         for share in args.shares:
             second_look.SHARE = share
             rows += play(engines[share > 0], share, entry)

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 
 from sama_core import Engine, Prompt
-from sama_core.evaluation import clicks
+from sama_core.data.sets import choose, find_entries, largest_object, load_rgb
 from sama_core.evaluation.metrics import iou
 from sama_core.inference.embedding_cache import EmbeddingCache
-from sama_core.training.datasets import find_entries, load_rgb
 
 _GRAINS = 4, 16, 64, 256
 
@@ -37,8 +36,8 @@ def main() -> None:
     print("| thing | objects | IoU without | IoU with |\n|---|---|---|---|")
     for size in args.sizes:
         rows = []
-        for number, entry in enumerate(clicks.choose(find_entries(args.data, "val"), args.photos)):
-            target = clicks.largest_object(entry)
+        for number, entry in enumerate(choose(find_entries(args.data, "val"), args.photos)):
+            target = largest_object(entry)
             if target is None:
                 continue
             rng = np.random.default_rng((size, number))

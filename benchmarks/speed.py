@@ -23,11 +23,11 @@ from unittest import mock
 import numpy as np
 import torch
 
+from sama_core.data.sets import load_rgb
 from sama_core.inference.embedding_cache import EmbeddingCache
 from sama_core.inference.engine import Engine
 from sama_core.inference.request import Answer
 from sama_core.prompts import Prompt
-from sama_core.training.datasets import load_rgb
 
 T = TypeVar("T")
 

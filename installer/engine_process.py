@@ -11,6 +11,7 @@ from installer import plugin_files, state
 from installer.environment import EngineInfo
 from installer.events import InstallError
 from sama_core import files, paths
+from sama_core.weights import registry
 
 _SCHEMA = 1
 _PATIENCE = 30.0
@@ -25,7 +26,7 @@ def stop() -> None:
     deadline = time.monotonic() + _PATIENCE
     while files.is_held(paths.lock_file()):
         # Asked again each time: an engine that is just starting cannot be found yet.
-        client = plugin_files.module("sama_launch").running()
+        client = plugin_files.module("launch").running()
         if client is not None:
             client.shutdown()
         if time.monotonic() > deadline:
@@ -82,4 +83,6 @@ def _content(engine: EngineInfo) -> dict[str, Any]:
         "python": str(engine.python),
         "args": ["-m", "sama_core.service"],
         "version": engine.engine_version,
+        # For the plug-in's list while no engine runs: which model a weight file is of.
+        "models": {model.file: name for name, model in registry.MODELS.items() if model.optional},
     }

@@ -32,10 +32,8 @@ def shipped() -> Path:
 
 
 def module(name: str) -> Any:
-    """Import one of the plug-in's modules; its client is the installer's too."""
-    if str(shipped()) not in sys.path:
-        sys.path.append(str(shipped()))
-    return importlib.import_module(name)
+    """Import one of the modules of the plug-in's package; its client is the installer's too."""
+    return importlib.import_module(f"gimp_plugin.{NAME}.sama.{name}")
 
 
 def shipped_files(source: Path) -> list[Path]:
@@ -95,8 +93,8 @@ def is_current(source: Path, plug_ins: Path, manifest: Manifest) -> bool:
 def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> None:
     """Put the plug-in into `plug_ins`, in place of an older one, and note its files in the manifest.
 
-    The new folder is made ready beside the old one and then takes its name. Files in the old folder that the
-    installer did not put there stay. `clear_leftovers` removes the old one once nothing can fail any more.
+    The new folder is made ready beside the old one and then takes its name. Files in the old folder that are not
+    SAMA's stay. `clear_leftovers` removes the old one once nothing can fail any more.
 
     Raises:
         InstallError: the files cannot be written; the old plug-in is in place then.
@@ -106,7 +104,7 @@ def place(source: Path, plug_ins: Path, manifest: Manifest, undo: ExitStack) -> 
     stale = _stale_files(target, files, manifest)
     foreign = _foreign_files(target, files, manifest)
     for file in stale:
-        manifest.files.pop(str(file))
+        manifest.files.pop(str(file), None)
     folders = sorted({target, *(target / parent for file in files for parent in file.parents)})
     for folder in folders:
         # Also one that is there: an older copy, made by hand, becomes the installer's. Only empty folders
@@ -166,11 +164,19 @@ def _present_files(target: Path) -> list[Path]:
 
 
 def _stale_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
-    """Files of an earlier version, that the installer put there and this version does not have."""
-    return [
-        target / file for file in _present_files(target) if file not in shipped and str(target / file) in manifest.files
-    ]
+    """Files of an earlier version, which this version does not have."""
+    others = (target / file for file in _present_files(target) if file not in shipped)
+    return [file for file in others if _is_ours(file, target, manifest)]
 
 
 def _foreign_files(target: Path, shipped: list[Path], manifest: Manifest) -> list[Path]:
-    return [file for file in _present_files(target) if file not in shipped and str(target / file) not in manifest.files]
+    others = (file for file in _present_files(target) if file not in shipped)
+    return [file for file in others if not _is_ours(target / file, target, manifest)]
+
+
+def _is_ours(file: Path, target: Path, manifest: Manifest) -> bool:
+    """Whether the installer put a file into the plug-in's folder `target`, or somebody an earlier version by hand.
+
+    The modules of the first versions lay beside the main file and were called `sama_*.py`.
+    """
+    return str(file) in manifest.files or (file.parent == target and file.match("sama_*.py"))

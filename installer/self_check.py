@@ -77,7 +77,7 @@ def _engine_finding() -> Finding:
     except InstallError as error:
         return Finding("Engine", False, str(error))
     # The plug-in's own errors; their class exists only once its module is loaded.
-    except plugin_files.module("sama_errors").PluginError as error:
+    except plugin_files.module("errors").PluginError as error:
         return Finding("Engine", False, str(error))
     picture = ""
     try:
@@ -101,7 +101,7 @@ def _engine_finding() -> Finding:
 
 
 def _answers(photo: sample.Photo) -> dict[str, Any]:
-    launch = plugin_files.module("sama_launch")
+    launch = plugin_files.module("launch")
     was_running = launch.running() is not None
     try:
         return {verb: _ask(verb, photo) for verb in VERBS}
@@ -111,11 +111,11 @@ def _answers(photo: sample.Photo) -> dict[str, Any]:
 
 
 def _ask(verb: str, photo: sample.Photo) -> Any:
-    job, prompt, timing = (plugin_files.module(name) for name in ("sama_job", "sama_prompt", "sama_timing"))
+    job, prompt = plugin_files.module("job"), plugin_files.module("prompt")
     image_id = hashlib.sha256(f"{photo.width}x{photo.height}:".encode() + photo.pixels).hexdigest()
-    picture = job.Picture(photo.width, photo.height, [photo.pixels], image_id)
+    pixels = job.Pixels(photo.width, photo.height, [photo.pixels], image_id)
     clicks = prompt.Prompt(points=list(sample.CLICKS), labels=[1] * len(sample.CLICKS))
-    return job.run(job.Job(verb, picture, clicks, "lite"), lambda fraction, text: None, timing.Steps())
+    return job.ask_engine(job.Job(verb, pixels, clicks, "lite"), lambda fraction, text: None, job.Timing())
 
 
 def _gimp_finding(profile: Profile) -> Finding:

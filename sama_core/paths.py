@@ -3,7 +3,7 @@
 One folder for everything, by a fixed rule that does not read XDG_* or other variables which GIMP's packagings move
 about (flatpak, snap, the macOS bundle): the plug-in, the engine and the installer must agree on it whoever started
 them.
-`gimp_plugin/sama_select/sama_paths.py` states the same rule for GIMP's Python; a test compares the two.
+`gimp_plugin/sama_select/sama/state.py` states the same rule for GIMP's Python; a test compares the two.
 """
 
 from __future__ import annotations

@@ -12,11 +12,10 @@ import sys
 import gi
 
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gimp, GLib, GObject  # noqa: E402
+from gi.repository import Gimp, GObject  # noqa: E402
 
 SELECT = "plug-in-sama-select"
 MATTE = "plug-in-sama-alpha-matte"
-PATHS = ("include-path", "exclude-path")
 WRITABLE = GObject.ParamFlags.READWRITE
 
 PROMPT_HELP = (
@@ -157,78 +156,20 @@ class SamaSelect(Gimp.PlugIn):
 
 def run_select(procedure, run_mode, image, drawables, config, data):
     """Filters → SAMA Select."""
-    arguments = ["use-selection", "operation", "feather", "source"]
-    return guarded(procedure, run_mode, image, drawables, config, "SAMA Select", "Selec_t", arguments)
+    from sama.procedure import Call, run
+
+    fields = ["use-selection", "operation", "feather", "source"]
+    call = Call("select", procedure, run_mode, image, drawables, config)
+    return run(call, "SAMA Select", "Selec_t", fields)
 
 
 def run_matte(procedure, run_mode, image, drawables, config, data):
     """Layer → Add SAMA Alpha Matte."""
-    arguments = ["use-selection", "source", "output", "existing-mask", "decontaminate"]
-    return guarded(procedure, run_mode, image, drawables, config, "Add SAMA Alpha Matte", "_Matte", arguments)
+    from sama.procedure import Call, run
 
-
-def guarded(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
-    """Run the procedure and turn whatever happens into return values: an uncaught exception would lose its text."""
-    from sama_errors import CallingError, PluginError
-
-    try:
-        return _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments)
-    except PluginError as error:
-        if sys.stderr is not None and run_mode != Gimp.RunMode.NONINTERACTIVE:
-            # The window that GIMP shows for it is soon closed; a terminal keeps the words for a report.
-            print("SAMA:", error, file=sys.stderr)
-        status = Gimp.PDBStatusType
-        kind = status.CALLING_ERROR if isinstance(error, CallingError) else status.EXECUTION_ERROR
-        return procedure.new_return_values(kind, GLib.Error(str(error)))
-    except Exception as error:
-        import traceback
-
-        if sys.stderr is not None:
-            traceback.print_exc()
-        text = "SAMA met a fault of its own (%s: %s). Undo, try again, and please report it." % (
-            type(error).__name__,
-            error,
-        )
-        return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, GLib.Error(text))
-
-
-def _run(procedure, run_mode, image, drawables, config, title, ok_label, arguments):
-    import sama_memory
-    import sama_run
-
-    notes = []
-    if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        # GIMP keeps the values for the next time, but not the paths; the image does. Of others' paths none is meant.
-        include, exclude, notes = sama_memory.chosen(image)
-        for name, path in zip(PATHS, (include, exclude)):
-            config.set_property(name, path)
-    if run_mode == Gimp.RunMode.INTERACTIVE:
-        import sama_dialog
-        import sama_unseen
-
-        remarks = notes + sama_unseen.remarks(image, drawables)
-        if not sama_dialog.ask(procedure, config, image, title, ok_label, arguments, remarks):
-            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-        notes = []
-    command = sama_run.select if procedure.get_name() == SELECT else sama_run.matte
-    try:
-        if run_mode != Gimp.RunMode.NONINTERACTIVE:
-            sama_memory.choose(image, *map(config.get_property, PATHS))
-        result = command(image, drawables, config)
-    finally:
-        if run_mode != Gimp.RunMode.NONINTERACTIVE:
-            # GIMP would try to keep these too, and say on the console that it cannot.
-            for name in PATHS:
-                config.set_property(name, None)
-    notes = "\n".join(notes + result.notes)
-    if run_mode != Gimp.RunMode.NONINTERACTIVE and notes:
-        Gimp.message(notes)
-    values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
-    values.remove(2)
-    values.remove(1)
-    values.append(GObject.Value(GObject.TYPE_DOUBLE, min(1.0, max(0.0, result.score))))
-    values.append(GObject.Value(GObject.TYPE_STRING, notes))
-    return values
+    fields = ["use-selection", "source", "output", "existing-mask", "decontaminate"]
+    call = Call("matte", procedure, run_mode, image, drawables, config)
+    return run(call, "Add SAMA Alpha Matte", "_Matte", fields)
 
 
 Gimp.main(SamaSelect.__gtype__, sys.argv)

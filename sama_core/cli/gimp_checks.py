@@ -57,9 +57,10 @@ def check_plug_ins() -> Iterator[Check]:
     for profile in profiles:
         name = f"GIMP plug-in, {profile.name}"
         plug_in = profile / "plug-ins" / PLUG_IN / f"{PLUG_IN}.py"
-        if not plug_in.is_file():
-            # GIMP wants a folder and in it a file of the same name.
-            yield Check(name, False, f"{plug_in} is missing", "Run the installer, then start GIMP again.")
+        # GIMP wants a folder and in it a file of the same name, and that file wants its package beside it.
+        missing = [file for file in (plug_in, plug_in.with_name("sama") / "__init__.py") if not file.is_file()]
+        if missing:
+            yield Check(name, False, f"{missing[0]} is missing", "Run the installer, then start GIMP again.")
         elif os.name == "posix" and not os.access(plug_in, os.X_OK):
             yield Check(name, False, f"{plug_in} is not executable, so GIMP ignores it", f"chmod +x '{plug_in}'")
         else:

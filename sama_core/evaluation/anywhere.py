@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sama_core.data.sets import Entry, load_objects, load_rgb
+from sama_core.data.simulated_user import depth_of
 from sama_core.evaluation.clicks import read_log
 from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.evaluation.segmenters import ClickSegmenter
 from sama_core.prompts import EXCLUDE, INCLUDE
-from sama_core.training.datasets import Entry, load_objects, load_rgb
-from sama_core.training.prompts import distance
 
 #: Clicks on an object, and objects of a photo.
 CLICKS, OBJECTS = 3, 3
@@ -27,7 +27,7 @@ _MARGIN = 2.0
 def next_click(
     target: np.ndarray, answer: np.ndarray, valid: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float, int] | None:
-    """Click anywhere in the connected region of error that reaches deepest, the one that `prompts.next_click` clicks in
+    """Click anywhere in the connected region of error that reaches deepest, the one that `next_click` clicks in
     the middle of.
 
     Args:
@@ -36,7 +36,7 @@ def next_click(
     Returns:
         (x, y, label) in pixels, or None when nothing is wrong.
     """
-    missed, extra = distance(target & ~answer & valid), distance(~target & answer & valid)
+    missed, extra = depth_of(target & ~answer & valid), depth_of(~target & answer & valid)
     label, depth = (INCLUDE, missed) if missed.max() > extra.max() else (EXCLUDE, extra)
     if depth.max() <= 0:
         return None

@@ -102,12 +102,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _clicks(args: argparse.Namespace) -> int:
+    from sama_core.data.sets import choose, find_entries
     from sama_core.evaluation import anywhere, clicks, datasets_run
     from sama_core.evaluation.segmenters import EngineSegmenter, GrabCut, Segmenter
-    from sama_core.training.datasets import find_entries
 
     sets = tuple(args.sets.split(",")) if args.sets else None
-    entries = clicks.choose(find_entries(args.data, args.split, sets), args.photos)
+    entries = choose(find_entries(args.data, args.split, sets), args.photos)
     segmenters: list[Segmenter] = [EngineSegmenter(args.model, args.device, args.weights, args.adapter)]
     datasets_run.claim_folder(args.out, datasets_run.identify(args.model, args.weights, args.adapter))
     if args.peers == "grabcut":
@@ -125,8 +125,8 @@ def _clicks(args: argparse.Namespace) -> int:
 
 
 def _heads(args: argparse.Namespace) -> int:
-    from sama_core.evaluation import clicks, heads
-    from sama_core.training.datasets import find_entries
+    from sama_core.data.sets import choose, find_entries
+    from sama_core.evaluation import heads
     from sama_core.weights import registry
 
     adapters = {"SAMA": registry.info(args.model).adapter}
@@ -136,7 +136,7 @@ def _heads(args: argparse.Namespace) -> int:
     contest = heads.Contest(args.model, args.device, adapters, counts)
     if args.data:
         rows = []
-        for row in contest.masks(clicks.choose(find_entries(args.data, "val"), args.photos)):
+        for row in contest.masks(choose(find_entries(args.data, "val"), args.photos)):
             rows.append(row)
             print(f"\r{row.photo}\033[K", end="", file=sys.stderr)
         print("\n" + heads.table(rows, mattes=False))

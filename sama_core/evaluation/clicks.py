@@ -5,34 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
+from sama_core.data.sets import Entry, largest_object, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import ClickSegmenter, Segmenter
-from sama_core.training.datasets import Entry, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 #: Clicks at which mean IoU is reported; every photo gets at least the last of them.
 REPORTED = (1, 2, 3, 5, 10)
 LIMIT = 20
 _STOP = 0.90
-
-
-def choose(entries: list[Entry], per_set: int | None) -> list[Entry]:
-    """Take the same `per_set` photos of each set on every call, spread evenly over its names; None takes all.
-
-    Sets take turns in the order of play, so that a run cut short has seen all of them alike.
-    """
-    chosen = []
-    for set_name in dict.fromkeys(entry.set_name for entry in entries):
-        members = [entry for entry in entries if entry.set_name == set_name]
-        count = len(members) if per_set is None else min(per_set, len(members))
-        places = np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
-        chosen.append([members[place] for place in places])
-    return [entry for turn in zip_longest(*chosen) for entry in turn if entry is not None]
 
 
 @dataclass(frozen=True)
@@ -46,15 +31,6 @@ class Dialogue:
     labels: list[int]
     curve: list[float]
     boundary: list[float]
-
-
-def largest_object(entry: Entry) -> tuple[np.ndarray, np.ndarray] | None:
-    """The object that the robot user wants, and where the annotation is known: H×W bool each; None if there is none."""
-    objects = load_objects(entry)
-    if not objects:
-        return None
-    mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
-    return mask.astype(bool), valid.astype(bool)
 
 
 def play(

@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from sama_core.data.layouts import LAYOUTS
+from sama_core.data.pairs import Pair, find_pairs
+from sama_core.data.sets import load_rgb
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.evaluation import saliency
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
@@ -20,8 +23,6 @@ from sama_core.evaluation.metrics import boundary_iou, iou
 from sama_core.files import file_sha256
 from sama_core.inference.engine import Engine
 from sama_core.prompts import Prompt
-from sama_core.training.datasets import load_rgb
-from sama_core.training.layouts import LAYOUTS, Pair, find_pairs
 from sama_core.weights import registry
 
 #: Include clicks of the COIFT curve, and how often they are drawn.

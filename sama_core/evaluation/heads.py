@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from sama_core.data.sets import Entry, largest_object, load_rgb
+from sama_core.data.simulated_user import next_click
 from sama_core.errors import DatasetError
 from sama_core.evaluation.contact_sheet import over_green
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
@@ -20,8 +22,6 @@ from sama_core.inference.matting import matte_alpha
 from sama_core.inference.upsampling import probability, select_alpha
 from sama_core.model.views import QUADRANTS
 from sama_core.prompts import Prompt
-from sama_core.training.datasets import Entry, load_objects, load_rgb
-from sama_core.training.prompts import next_click
 
 #: Answers that every model has: stock SAM's mask, and closed-form matting around it.
 SMALL_SAM, CLOSED_FORM = "small SAM", "small SAM: closed form"
@@ -68,11 +68,10 @@ class Contest:
     def masks(self, entries: list[Entry]) -> Iterator[Measured]:
         """Select the largest object of each photo; measures IoU and boundary IoU."""
         for entry in entries:
-            objects = load_objects(entry)
-            if not objects:
+            target = largest_object(entry)
+            if target is None:
                 continue
-            mask, valid = max(objects, key=lambda pair: int(pair[0].sum()))
-            truth, known = mask.astype(bool), valid.astype(bool)
+            truth, known = target
             rgb = load_rgb(entry.image)
             for prompt, stock in self.dialogue(rgb, truth, known):
                 answers = {SMALL_SAM: select_alpha(self._stock.frame, stock, rgb)}

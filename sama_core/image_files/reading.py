@@ -15,7 +15,7 @@ from PIL import Image, features
 
 from sama_core.errors import InvalidImage
 from sama_core.image_files import colour_tags, tiff
-from sama_core.image_files.samples import Decoded, Samples, eight_bits, of_pillow
+from sama_core.image_files.samples import DecodedFile, Samples, eight_bits, of_pillow
 from sama_core.image_files.to_srgb import as_they_are, to_srgb
 from sama_core.images import check_size, oversized
 
@@ -103,7 +103,7 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     return _upright(np.array(Image.fromarray(rgb).convert("L")), picture.orientation)
 
 
-def _decoded(path: Path) -> Decoded:
+def _decoded(path: Path) -> DecodedFile:
     head = b""
     try:
         if path.is_dir():
@@ -137,7 +137,7 @@ def _decoded(path: Path) -> Decoded:
         raise InvalidImage(f"'{path}' is damaged ({words}). Save it again from its source.") from None
 
 
-def _by_pillow(path: Path, head: bytes) -> Decoded:
+def _by_pillow(path: Path, head: bytes) -> DecodedFile:
     notes: list[str] = []
     with tiff.by_libtiff(), Image.open(path, formats=(*READ_FORMATS, *_more_formats(path, head))) as image:
         check_size(*image.size)
@@ -153,7 +153,7 @@ def _by_pillow(path: Path, head: bytes) -> Decoded:
             space = colour_tags.of_code_points(*points, notes)
         elif not profile:
             space = colour_tags.of_png(image.info, notes) or colour_tags.of_exif(exif, notes)
-        return Decoded(samples, profile, space, exif.get(_ORIENTATION, 1), _resolution(image.info, exif), notes)
+        return DecodedFile(samples, profile, space, exif.get(_ORIENTATION, 1), _resolution(image.info, exif), notes)
 
 
 def _more_formats(path: Path, head: bytes) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Samples:
 
 
 @dataclass
-class Decoded:
+class DecodedFile:
     """What a file holds and says of it.
 
     Attributes:

@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 from sama_core.errors import InvalidImage
 from sama_core.image_files import colour_tags
 from sama_core.image_files.colour_space import RgbSpace
-from sama_core.image_files.samples import Decoded, Samples, eight_bits, straightened
+from sama_core.image_files.samples import DecodedFile, Samples, eight_bits, straightened
 from sama_core.images import MAX_PIXELS, check_size
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2
 REMEDY = "Save it as RGB or grey with 8 or 16 bits a channel."
 
 
-def read(path: Path) -> Decoded | None:
+def read(path: Path) -> DecodedFile | None:
     """Read the first picture of a TIFF that is not a preview; None for what is left to Pillow: fax, JPEG and YCbCr.
 
     Raises:
@@ -59,7 +59,7 @@ def read(path: Path) -> Decoded | None:
         space = None
         if samples.model in ("grey", "rgb") and not profile:
             space = colour_tags.of_tiff(tags, bits, notes) or _space_by_exif(path, notes)
-        return Decoded(samples, bytes(profile), space, _whole(tags.get(274, 1)), _resolution(tags), notes)
+        return DecodedFile(samples, bytes(profile), space, _whole(tags.get(274, 1)), _resolution(tags), notes)
 
 
 _NUMBERS = (258, 262, 274, 282, 283, 296, 301, 318, 319, 320, 332, 338, 339, 34675)

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sama_core.image_files.colour_space import RgbSpace, UnusableProfile, lab_to_srgb, model_of, of_profile
-from sama_core.image_files.samples import Decoded, Samples, eight_bits
+from sama_core.image_files.samples import DecodedFile, Samples, eight_bits
 
 _KINDS = {"rgb": "RGB", "grey": "grey", "cmyk": "CMYK", "Lab": "L*a*b*"}
 
 
-def to_srgb(picture: Decoded) -> np.ndarray:
+def to_srgb(picture: DecodedFile) -> np.ndarray:
     """Return the picture's colours as H×W×3 uint8 sRGB; what cannot be honoured goes into its notes."""
     samples = picture.samples
     if samples.model == "lab":

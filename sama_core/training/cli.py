@@ -5,30 +5,29 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from sama_core.cli import INTERRUPTED
 from sama_core.errors import ConfigError
-from sama_core.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from sama_core.training.config import RunConfig
+    from sama_core.training.trainer import Trainer
+
+C = TypeVar("C", bound="RunConfig")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sama train`."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    defaults = TrainConfig()
     small = what.add_parser("small-sam", help="the bundled promptable SAM, on photos and masks")
-    small.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
-    small.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
+    _add_common(small)
     small.add_argument(
         "--start", type=Path, help="weights to start from (safetensors) instead of the ImageNet start alone"
     )
-    small.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    small.add_argument("--steps", type=int, default=defaults.steps)
-    small.add_argument("--seconds", type=float, default=defaults.seconds, help="end by the clock instead of by steps")
-    small.add_argument("--photos", type=int, default=defaults.photos, help="photos in a step")
-    small.add_argument("--data-share", type=float, default=defaults.data_share, help="share of the photos to train on")
-    small.add_argument(
-        "--questions", type=int, default=defaults.questions, help="how many of the four each photo is asked in a step"
-    )
+    small.add_argument("--photos", type=int, help="photos in a step")
+    small.add_argument("--data-share", type=float, help="share of the photos to train on")
+    small.add_argument("--questions", type=int, help="how many of the four each photo is asked in a step")
     small.add_argument(
         "--sets",
         type=_weights,
@@ -38,20 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     small.add_argument(
         "--frozen",
         type=lambda text: tuple(text.split(",")),
-        default=defaults.frozen,
         metavar="PREFIX,…",
         help="parts of the ImageNet body that are not trained (default: its first layers)",
     )
-    small.add_argument("--warmup", type=int, default=defaults.warmup, help="steps in which the rate rises")
-    small.add_argument("--checkpoint-every", type=int, default=defaults.checkpoint_every, help="steps")
     small.add_argument(
         "--check-photos",
         type=int,
-        default=defaults.check_photos,
         help="held-out photos to measure at every checkpoint, to keep the best weights (default: all, at the end)",
     )
-    small.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    small.add_argument("--seed", type=int, default=defaults.seed)
+    refiner = what.add_parser("refiner", help="the network that refines a matte's edge, on drawn objects")
+    _add_common(refiner)
+    refiner.add_argument("--batch", type=int, help="examples of a step")
+    refiner.add_argument("--crop", type=int, help="side of an example: a multiple of 32, at most 320")
+    refiner.add_argument("--pool", type=int, help="drawings kept on the device, 5.9 MB each")
     modules = what.add_parser(
         "modules",
         help="SAMA's modules on a frozen SAM; under torchrun on several devices",
@@ -74,68 +72,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--out", type=Path, required=True, help="the adapter file to write (.safetensors)")
 
 
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"Train {parser.prog.rpartition(' ')[2]}. Ctrl-C saves; the same command goes on."
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv and SET/images, SET/masks")
+    parser.add_argument("--run", type=Path, required=True, help="folder of this run; a run found there is resumed")
+    parser.add_argument("--config", help="the recipe, a TOML file; the options below count instead of what it says")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda (default: cpu)")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seconds", type=float, help="end by the clock instead of by steps")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--warmup", type=int, help="steps in which the rate rises")
+    parser.add_argument("--checkpoint-every", type=int, help="steps")
+    parser.add_argument("--workers", type=int, help="processes that prepare batches")
+    parser.add_argument("--seed", type=int)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train or export; returns the exit status."""
-    return {"small-sam": _small_sam, "modules": _modules, "export": _export}[args.what](args)
+    absent = [name for name in ("cv2", "pydantic", "tensorboard") if find_spec(name) is None]
+    if absent:
+        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
+    return {"small-sam": _small_sam, "modules": _modules, "refiner": _refiner, "export": _export}[args.what](args)
 
 
 def _small_sam(args: argparse.Namespace) -> int:
-    from sama_core.evaluation.clicks import choose
+    from sama_core.data.photo_store import PhotoFiles, PhotoStore
+    from sama_core.data.sets import choose, find_entries, weighted
+    from sama_core.inference import device as devices
     from sama_core.model.backbones.lite import LiteBackbone
-    from sama_core.training.datasets import find_entries, weighted
-    from sama_core.training.loop import CURVE, Trainer
-    from sama_core.training.photo_store import PhotoFiles, PhotoStore
+    from sama_core.training.config import SmallSamConfig
+    from sama_core.training.small_sam import CURVE, SmallSam
+    from sama_core.training.trainer import Trainer
 
-    config = TrainConfig(
-        steps=args.steps,
-        seconds=args.seconds,
-        photos=args.photos,
-        questions=args.questions,
-        frozen=args.frozen,
-        warmup=args.warmup,
-        checkpoint_every=args.checkpoint_every,
-        check_photos=args.check_photos,
-        learning_rate=args.learning_rate,
-        data_share=args.data_share,
-        seed=args.seed,
-    )
-    size = LiteBackbone.input_size
-    sets = tuple(args.sets) if args.sets else None
-    entries = weighted(find_entries(args.data, "train", sets), args.sets or {})
+    config, size, device = _config(args, SmallSamConfig), LiteBackbone.input_size, devices.choose(args.device)
+    sets = tuple(config.sets) or None
+    entries = weighted(find_entries(args.data, "train", sets), config.sets)
     # a GPU draws faster than photos are read; a CPU would have to hold them in memory for nothing
-    train = PhotoFiles(entries, size) if args.device == "cpu" else PhotoStore.load(entries, size)
-    held_out_entries = find_entries(args.data, "val", sets)
-    length = f"{config.seconds:.0f} s" if config.seconds else f"{config.steps} steps"
-    print(f"{len(train)} photos, {length} of {config.photos} photos, log in {args.run}", flush=True)
-    trainer = Trainer(train, config, args.run, args.device, args.start)
+    photos = PhotoFiles(entries, size) if device.type == "cpu" else PhotoStore.load(entries, size).to(device)
+    held_out_entries, held_out = find_entries(args.data, "val", sets), None
     # all held-out photos would take a CPU longer than the training
-    held_out = None
     if config.check_photos:
         of_sets = len({entry.set_name for entry in held_out_entries})
         held_out = PhotoStore.load(choose(held_out_entries, -(-config.check_photos // of_sets)), size)
-    trainer.run(held_out)
+    task = SmallSam(photos, config, device, args.start, held_out)
+    trainer = Trainer(task, config, args.run, device)
+    print(f"{len(photos)} photos, {config.photos} in a step")
+    if not _train(trainer):
+        return INTERRUPTED
     held_out = held_out or PhotoStore.load(held_out_entries, size)
-    curve = trainer.measure(held_out).mean(0)
+    curve = task.curve(trainer.ema, held_out).mean(0)
     figures = ", ".join(f"{curve[count - 1]:.4f} after {count}" for count in CURVE)
     print(f"Step {trainer.step}; mean IoU on the grid, of {len(held_out)} held-out photos: {figures} clicks.")
     return 0
 
 
 def _modules(args: argparse.Namespace) -> int:
-    absent = [name for name in ("cv2", "tensorboard") if find_spec(name) is None]
-    if absent:
-        raise ConfigError(f"Training needs {absent[0]}, which is not installed: pip install 'sama-gimp[train]'.")
-    from sama_core.training import processes
-    from sama_core.training.config_file import load_config
-    from sama_core.training.sama_config import SamaTrainConfig
+    from sama_core.training import distributed
+    from sama_core.training.config import ModulesConfig
+    from sama_core.training.modules import Modules, Provenance, start_from
     from sama_core.training.sama_data import open_sources
-    from sama_core.training.sama_export import export_run, start_from
-    from sama_core.training.sama_loop import Provenance, SamaTrainer
+    from sama_core.training.trainer import Trainer
     from sama_core.weights import registry
 
-    config = load_config(_recipe(args.config), SamaTrainConfig)
-    with processes.joined(args.device) as device:
-        first = processes.rank_and_count()[0] == 0
+    config = _config(args, ModulesConfig)
+    with distributed.joined(args.device) as device:
+        first = distributed.rank_and_count()[0] == 0
         sam, sha256 = registry.load(config.model, args.weights)
         sources, supplies = open_sources(config, 2 * sam.input_size)
         start, start_name = None, ""
@@ -149,26 +150,63 @@ def _modules(args: argparse.Namespace) -> int:
             for supply in supplies
             for name, targets in supply.sets.items()
         ]
-        provenance = Provenance(sha256, data, start_name)
-        trainer = SamaTrainer(sam, sources, config, args.run, device, start, provenance)
+        task = Modules(sam, sources, config, device, start, Provenance(sha256, data, start_name))
+        trainer = Trainer(task, config, args.run, device)
         if first:
             for row in data:
                 print(f"{row['task']}: {row['targets']} targets of {row['set']} {row['split']}")
-            print(f"Step {trainer.step} of {config.steps} on {device}; log in {args.run}", flush=True)
-        done = trainer.run()
-    if not done and first:
-        print(f"Stopped after step {trainer.step}, saved in {args.run}. The same command goes on from there.")
+        done = _train(trainer)
     if first and done and args.export is not None:
-        export_run(args.run, args.export)
+        trainer.export(args.export)
         print(f"{args.export}  {trainer.step} steps")
     return 0 if done else INTERRUPTED
 
 
+def _refiner(args: argparse.Namespace) -> int:
+    from sama_core.data.sets import find_entries
+    from sama_core.inference import device as devices
+    from sama_core.training.config import RefinerConfig
+    from sama_core.training.refiner import Refiner
+    from sama_core.training.trainer import Trainer
+
+    config, device = _config(args, RefinerConfig), devices.choose(args.device)
+    trainer = Trainer(Refiner(find_entries(args.data, "train"), config, device), config, args.run, device)
+    if not _train(trainer):
+        return INTERRUPTED
+    print(f"{args.run / 'ema.safetensors'}  {trainer.step} steps")
+    return 0
+
+
 def _export(args: argparse.Namespace) -> int:
-    from sama_core.training.sama_export import export_run
+    from sama_core.training.modules import export_run
 
     print(f"{args.out}  {export_run(args.run, args.out)} steps")
     return 0
+
+
+def _config(args: argparse.Namespace, cls: type[C]) -> C:
+    """The recipe, with what the command line says instead of it."""
+    from sama_core.training.config_file import load_config, parse_config
+
+    given = {name: value for name in cls.model_fields if (value := getattr(args, name, None)) is not None}
+    if "seconds" in given and "steps" not in given:
+        # by the clock, whatever number of steps that makes
+        given["steps"] = 0
+    if args.config is None:
+        return parse_config("", cls, "The command line", **given)
+    return load_config(_recipe(args.config), cls, **given)
+
+
+def _train(trainer: Trainer) -> bool:
+    """Train, and say from where to where."""
+    config, first = trainer.config, trainer.rank == 0
+    ends = [f"{config.steps}"] * bool(config.steps) + [f"{config.seconds:.0f} s"] * bool(config.seconds)
+    if first:
+        print(f"Step {trainer.step} of {' or '.join(ends)} on {trainer.device}; log in {trainer.folder}", flush=True)
+    done = trainer.run()
+    if not done and first:
+        print(f"Stopped after step {trainer.step}, saved in {trainer.folder}. The same command goes on from there.")
+    return done
 
 
 def _weights(text: str) -> dict[str, float]:

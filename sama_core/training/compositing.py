@@ -179,3 +179,22 @@ def match_light(layer: Layer, background: np.ndarray, strength: float) -> Layer:
     other = cv2.resize(background, (64, 64), interpolation=cv2.INTER_AREA).mean((0, 1))
     gain = np.clip((other + 16) / (own + 16), 0.4, 2.5) ** strength
     return Layer(cv2.transform(layer.colour, np.diag(gain).astype(np.float32)), layer.alpha)
+
+
+def recolour(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Vary exposure, contrast, colour, sharpness and compression of an H×W×3 uint8 picture; returns float32 0..255."""
+    if rng.random() < 0.15:
+        quality = int(rng.integers(30, 90))
+        encoded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        rgb = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+    picture = rgb.astype(np.float32)
+    if rng.random() < 0.15:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.6)))
+    if rng.random() < 0.8:
+        grey = picture.mean(axis=2, keepdims=True)
+        picture = grey + (picture - grey) * rng.uniform(0.5, 1.4)
+        picture = (picture - picture.mean()) * rng.uniform(0.7, 1.3) + picture.mean() * rng.uniform(0.7, 1.3)
+        picture *= rng.uniform(0.92, 1.08, size=(1, 1, 3))
+    if rng.random() < 0.05:
+        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+    return np.clip(picture, 0, 255).astype(np.float32)

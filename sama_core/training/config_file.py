@@ -1,21 +1,20 @@
-"""Frozen dataclasses as TOML files: a config file says what differs from the defaults, a run's folder keeps all of it.
+"""Settings as TOML files: a file says what differs from the defaults, a run's folder keeps all of it.
 
-Understood types of fields: bool, int, float, str, Path, Literal, tuples (`tuple[X, ...]` and of fixed length), other
-dataclasses, tuples of dataclasses, and unions of these with each other and with None. TOML has no null: None is written
-"none", so a text that may be None cannot be that word.
+TOML has no null: None is written "none", so a text cannot be that word.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import errno
 import json
 import sys
-import types
 import typing
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sama_core.errors import ConfigError
 
@@ -24,29 +23,31 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
-T = TypeVar("T")
-
 _NONE = "none"
 #: Letters of a value or a name that a message shows.
 _SHOWN = 100
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path, as text"}
 
 
-class _Mismatch(Exception):
-    """A value that is not what its field takes; `str()` is `WHERE must be WHAT, not VALUE`."""
+class Settings(BaseModel):
+    """What a table of a file may hold; types are kept apart, unknown names refused, numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def load_config(path: Path, cls: type[T], base: T | None = None) -> T:
+S = TypeVar("S", bound=Settings)
+
+
+def load_config(path: Path, cls: type[S], **overrides: Any) -> S:
     """Read a config file.
 
     Args:
         path: a TOML file. Paths in it are kept as they are written, so relative ones count from the working folder.
-        cls: the dataclass to make.
-        base: what settings are that the file leaves out, also within tables; the defaults of `cls` if None.
+        cls: the settings to make.
+        overrides: settings of the outermost table that count instead of the file's.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, has a setting that `cls` lacks (the nearest one is named),
-            lacks one that has no default, or has a value of another type or one that `cls` itself refuses.
+            lacks one that has no default, or has a value that `cls` refuses.
     """
     try:
         if path.exists() and not path.is_file():
@@ -55,138 +56,87 @@ def load_config(path: Path, cls: type[T], base: T | None = None) -> T:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"The config file {path} cannot be read: {reason}. Check its name.") from error
-    return parse_config(text, cls, base, str(path))
+    return parse_config(text, cls, str(path), **overrides)
 
 
-def parse_config(text: str, cls: type[T], base: T | None = None, source: str = "config") -> T:
-    """Read a config from TOML text; `source` names it in messages. The rest is as in `load_config`."""
+def parse_config(text: str, cls: type[S], source: str = "config", **overrides: Any) -> S:
+    """Read settings from TOML text; `source` names it in messages. The rest is as in `load_config`."""
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # the parser's own error is a ValueError; numbers raise plain ones
         reason = _short(str(error) if isinstance(error, ValueError) else "lists or tables are too deep")
         raise ConfigError(f"{source} is no valid TOML: {reason}. Texts go in quotes, lists in [ ].") from error
+    plain = {key: _plain(value, key, source) for key, value in (table | overrides).items()}
     try:
-        return _read_dataclass(table, cls, base, "")
-    except _Mismatch as error:
-        raise ConfigError(f"{source}: {error}.") from error
+        # as JSON, in whose strict mode a list is a tuple and a text a path, but no text a number
+        return cls.model_validate_json(json.dumps(plain))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_sentence(error, cls)}.") from error
 
 
-def save_config(config: Any, path: Path) -> None:
-    """Write every setting of a dataclass, also those at their defaults; `load_config` gives an equal one back."""
+def save_config(config: Settings, path: Path) -> None:
+    """Write every setting, also those at their defaults; `load_config` gives an equal one back."""
     path.write_text(format_config(config), encoding="utf-8")
 
 
-def format_config(config: Any) -> str:
-    """Return a dataclass as TOML text.
-
-    Raises:
-        TypeError: a value that no config file can hold.
-    """
-    return "\n".join(_table_lines(config, "")).lstrip("\n") + "\n"
+def format_config(config: Settings) -> str:
+    """Return settings as TOML text."""
+    return "\n".join(_lines(config.model_dump(mode="json"), "")).lstrip("\n") + "\n"
 
 
-def _read_dataclass(table: dict[str, Any], cls: Any, base: Any, where: str) -> Any:
-    types_of = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    for key in table:
-        if key not in fields:
-            near = difflib.get_close_matches(key[:_SHOWN], fields, 1)
-            remedy = f"did you mean {near[0]}?" if near else f"it has {', '.join(fields)}"
-            raise _Mismatch(f"there is no setting {where}{_short(key)}; {remedy}")
-    values = {}
-    for name, field in fields.items():
-        given = _base_value(field, base)
-        if name in table:
-            values[name] = _read(table[name], types_of[name], given, where + name)
-        elif given is not dataclasses.MISSING:
-            values[name] = given
-        else:
-            raise _Mismatch(f"{where}{name} must be set: {_description(types_of[name])}")
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise _Mismatch(f"{where.rstrip('.')}: {error}" if where else str(error)) from error
-
-
-def _base_value(field: dataclasses.Field[Any], base: Any) -> Any:
-    if base is not None:
-        return getattr(base, field.name)
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _read(value: Any, kind: Any, base: Any, where: str) -> Any:
-    """Convert one TOML value to the type of its field; `base` fills in what a table leaves out."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return _read_union(value, kind, base, where)
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        return _read_dataclass(value, kind, base if isinstance(base, typing.cast(type, kind)) else None, f"{where}.")
-    if kind is type(None) and value == _NONE:
-        return None
-    if origin is typing.Literal and any(value == choice and type(value) is type(choice) for choice in arguments):
-        return value
-    if origin is tuple and isinstance(value, list):
-        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(kinds) == len(value):
-            return tuple(_read(item, kinds[i], None, f"{where}[{i}]") for i, item in enumerate(value))
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise _Mismatch(f"{where} has a number beyond the 64 bits of TOML's")
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if kind is Path and isinstance(value, str) and "\0" not in value:
-        return Path(value)
-    if kind in (bool, int, str) and type(value) is kind:
-        return value
-    raise _Mismatch(f"{where} must be {_description(kind)}, not {_shown(value)}")
-
-
-def _read_union(value: Any, kind: Any, base: Any, where: str) -> Any:
-    members = typing.get_args(kind)
-    if type(None) in members and value == _NONE:
-        return None
-    members = [member for member in members if member is not type(None)]
-    errors = []
-    for member in members:
-        try:
-            return _read(value, member, base, where)
-        except _Mismatch as error:
-            errors.append(error)
-    # With one member besides None, what is wrong inside it says more than that the whole does not fit.
-    inside = len(members) == 1 and isinstance(value, (dict, list))
-    raise errors[0] if inside else _Mismatch(f"{where} must be {_description(kind)}, not {_shown(value)}")
-
-
-def _description(kind: Any) -> str:
-    """What a type is called in a message."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_description(member) for member in arguments)
-    if origin is typing.Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(_shown(choice) for choice in arguments)
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return f"a list in [ ], each {_description(arguments[0])}"
-    if origin is tuple:
-        return f"a list of {len(arguments)}: [{', '.join(_description(member) for member in arguments)}]"
-    if dataclasses.is_dataclass(kind):
-        return f"a table with {', '.join(field.name for field in dataclasses.fields(kind))}"
-    if kind is type(None):
-        return _shown(_NONE)
-    if kind in _NAMES:
-        return _NAMES[kind]
-    raise TypeError(f"config files know no {kind}")
-
-
-def _shown(value: Any, depth: int = 0) -> str:
-    """A value of a file as the file has it, shortened."""
+def _plain(value: Any, where: str, source: str) -> Any:
+    """A value of TOML as JSON has it."""
     if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list):
-        if depth > 2:
-            return "[…]"
-        return _short("[" + ", ".join(_shown(item, depth + 1) for item in value[:4]) + (", …]" if value[4:] else "]"))
-    if isinstance(value, int) and abs(value) >= 2**63:  # Python refuses to write the longest ones
-        return "a number beyond 64 bits"
-    return _short(_literal(value) if isinstance(value, (bool, int, float, str)) else str(value))
+        return {key: _plain(item, f"{where}.{key}", source) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{place}]", source) for place, item in enumerate(value)]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{source}: {_short(where)} has a number beyond the 64 bits of TOML's.")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{source}: {_short(where)} has a zero byte, which no text may hold.")
+    if isinstance(value, (bool, int, float, str)):
+        return None if value == _NONE else value
+    raise ConfigError(f"{source}: {_short(where)} must not be a date or time. Put it in quotes if it is text.")
+
+
+def _sentence(error: ValidationError, cls: type[Settings]) -> str:
+    """What is wrong first, and what is expected there."""
+    first = error.errors(include_url=False)[0]
+    place, kind, message = first["loc"], first["type"], first["msg"]
+    where = _short("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip("."))
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        fields = _fields(cls, place[:-1])
+        near = difflib.get_close_matches(str(place[-1])[:_SHOWN], fields, 1)
+        return f"there is no setting {where}; " + (
+            f"did you mean {near[0]}?" if near else f"it has {', '.join(fields)}"
+        )
+    if kind == "missing":
+        return f"{where} must be set"
+    if kind == "value_error":
+        return f"{where}: {message}".removeprefix(": ").replace("Value error, ", "")
+    expected = message.replace("Input should be", "must be").replace("an object", "a table").replace("array", "list")
+    return f"{where} {expected[0].lower()}{expected[1:]}, not {_shown(first['input'])}"
+
+
+def _fields(cls: Any, place: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings of the table at a place, the numbers of which are of lists."""
+    for name in place:
+        if isinstance(name, str):
+            members = [typing.get_type_hints(cls)[name]]
+            while not any(_is_table(member) for member in members):
+                members = [inner for member in members for inner in typing.get_args(member)]
+            cls = next(member for member in members if _is_table(member))
+    names = cls.__dataclass_fields__ if is_dataclass(cls) else cls.model_fields
+    return list(names)
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, Settings))
+
+
+def _shown(value: Any) -> str:
+    """A value of a file as the file has it, shortened."""
+    return "a table" if isinstance(value, dict) else _short(_literal(value))
 
 
 def _short(text: str) -> str:
@@ -195,33 +145,20 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _table_lines(config: Any, prefix: str) -> list[str]:
+def _lines(table: dict[str, Any], prefix: str) -> list[str]:
     lines, tables = [], []
-    for field in dataclasses.fields(config):
-        if not field.init:
-            continue
-        value, name = getattr(config, field.name), f"{prefix}{field.name}"
-        if dataclasses.is_dataclass(value):
-            tables += ["", f"[{name}]", *_table_lines(value, f"{name}.")]
-        elif isinstance(value, tuple) and any(dataclasses.is_dataclass(item) for item in value):
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            tables += ["", f"[{name}]", *_lines(value, f"{name}.")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
             for item in value:
-                tables += ["", f"[[{name}]]", *_table_lines(item, f"{name}.")]
+                tables += ["", f"[[{name}]]", *_lines(item, f"{name}.")]
         else:
-            lines.append(f"{field.name} = {_literal(value)}")
+            lines.append(f"{key if key.isidentifier() and key.isascii() else _literal(key)} = {_literal(value)}")
     return lines + tables
 
 
 def _literal(value: Any) -> str:
-    """A value in TOML."""
-    if value is None:
-        return f'"{_NONE}"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (str, Path)):
-        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too.
-        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
-    raise TypeError(f"config files cannot hold {value!r}")
+    """A value in TOML, whose escapes JSON's are, but for DEL, which TOML wants escaped too."""
+    return json.dumps(_NONE if value is None else value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -9,8 +9,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from sama_core.data.layouts import PLAIN, SPLIT_CSV
+from sama_core.data.pairs import PICTURE_SUFFIXES, Pair, detect_layout, find_pairs, load_pair
+from sama_core.data.sets import MIN_SHARE, find_entries, load_rgb
 from sama_core.errors import DatasetError
 from sama_core.training.compositing import (
     Layer,
@@ -19,34 +21,15 @@ from sama_core.training.compositing import (
     composite,
     extend_colours,
     object_window,
+    recolour,
 )
-from sama_core.training.datasets import MIN_SHARE, find_entries, load_rgb, recolour
-from sama_core.training.layouts import PICTURE_SUFFIXES, PLAIN, SPLIT_CSV, Pair, detect_layout, find_pairs
+from sama_core.training.config import DataSet
 from sama_core.training.samples import SegmentationSource, Source, ViewSample, check_sizes, cut_object, padded_sample
 
 #: Share of the frame that an object takes up in a cropped matte or a composite.
 _OBJECT_SHARE = (0.08, 0.6)
-#: Two pictures of different size are one picture resized if their aspect ratios differ by less than this.
-_SAME_ASPECT = 0.01
 #: A source tries so many pairs for one sample before it gives up.
 _TRIES = 40
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A set to train on.
-
-    Attributes:
-        root: the folder it was unpacked to.
-        layout: a name of `sama_core.training.layouts`, or "auto" to look which one fits.
-        split: one of the layout's splits.
-        weight: how often a pair of this set is drawn, relative to a pair of another one.
-    """
-
-    root: Path
-    layout: str = "auto"
-    split: str = "train"
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -259,38 +242,6 @@ class ForegroundSource(_PairSource):
         frame = background_window((photo.shape[0], photo.shape[1]), window.height, window.width, rng)
         picture = composite(Layer(colour, shown), frame.show(photo))
         return _matting_sample(picture, shown, self._fine, self._target, rng)
-
-
-def load_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Read a pair's photo, or its foreground if it has no photo, and its target.
-
-    Returns:
-        H×W×3 uint8 sRGB, and H×W float32 in 0..1, resized to the photo where the set has it in another size.
-
-    Raises:
-        DatasetError: one is missing, or they show different frames.
-    """
-    path = pair.image or pair.foreground
-    if path is None:
-        raise DatasetError(f"{pair.target} has neither photo nor foreground. Unpack the set again.")
-    rgb, target = load_rgb(path), load_target(pair.target)
-    height, width = rgb.shape[:2]
-    if target.shape != (height, width):
-        aspect = target.shape[0] * width / (target.shape[1] * height)
-        if abs(aspect - 1) > _SAME_ASPECT:
-            sizes = f"{width}×{height} but its target {target.shape[1]}×{target.shape[0]}"
-            raise DatasetError(f"{path} is {sizes} ({pair.target.name}). Remove the pair or repair it.")
-        target = cv2.resize(target, (width, height), interpolation=cv2.INTER_AREA)
-    return rgb, target
-
-
-def load_target(path: Path) -> np.ndarray:
-    """Read a mask or matte as H×W float32 in 0..1, from 8 or 16 bits; a mask of 0 and 1 counts as full range."""
-    picture = Image.open(path)
-    if picture.mode.startswith("I"):
-        return np.asarray(picture).astype(np.float32) / 65535
-    values = np.asarray(picture.convert("L"))
-    return values.astype(np.float32) / (1 if values.max() == 1 else 255)
 
 
 def _reduced(picture: np.ndarray, side: int) -> np.ndarray:

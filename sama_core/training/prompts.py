@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from sama_core.data.simulated_user import depth_of, next_click
 from sama_core.images import LOW_RES
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD, REGION_LOGIT
 
@@ -24,36 +25,6 @@ class SimulatedPrompt:
     mask_logits: np.ndarray | None = None
 
 
-def distance(mask: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each pixel of a 0/1 mask to the mask's outside; the picture's border counts as outside."""
-    padded = np.pad(mask.astype(np.uint8), 1)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-
-
-def next_click(target: np.ndarray, answer: np.ndarray, valid: np.ndarray, rng: np.random.Generator | None = None):
-    """The robot user of RITM (Sofiiuk et al. 2022): click the middle of the largest error region.
-
-    Args:
-        target, answer, valid: H×W bool.
-        rng: None clicks the exact centre (evaluation); otherwise a random pixel well inside the region (training).
-
-    Returns:
-        (x, y, label) in pixels of the grid, or None when nothing is wrong.
-    """
-    missed, extra = distance(target & ~answer & valid), distance(~target & answer & valid)
-    label, field_ = (INCLUDE, missed) if missed.max() > extra.max() else (EXCLUDE, extra)
-    peak = float(field_.max())
-    if peak <= 0:
-        return None
-    if rng is None:
-        y, x = np.unravel_index(int(field_.argmax()), field_.shape)
-    else:
-        ys, xs = np.nonzero(field_ >= rng.uniform(0.3, 1.0) * peak)
-        pick = rng.integers(len(ys))
-        y, x = ys[pick], xs[pick]
-    return float(x) + 0.5, float(y) + 0.5, label
-
-
 def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.random.Generator) -> SimulatedPrompt:
     """Draw a first prompt on a 256×256 bool target: one click (most often), several clicks, a jittered box, or a
     rough region."""
@@ -61,7 +32,7 @@ def first_prompt(target: np.ndarray, valid: np.ndarray, size: int, rng: np.rando
     kind = rng.choice(4, p=(0.46, 0.12, 0.3, 0.12))
     scale = size / LOW_RES
     if kind in (0, 1):
-        depth = distance(target)
+        depth = depth_of(target)
         count = 1 if kind == 0 else int(rng.integers(2, 9))
         for i in range(count):
             positive = i == 0 or rng.random() < 0.6
@@ -151,7 +122,7 @@ def rough_region(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     wobble = cv2.GaussianBlur(rng.normal(0, 1, mask.shape).astype(np.float32), (0, 0), float(rng.uniform(6, 14)))
     wobble /= wobble.std() + 1e-6
     reach = max(2.0, 0.12 * float(np.sqrt(mask.sum())))
-    signed = distance(mask) - distance(1 - mask)
+    signed = depth_of(mask) - depth_of(1 - mask)
     drawn = signed + reach * (0.5 * wobble + rng.uniform(-0.5, 1.2)) > 0
     if not drawn.any():
         drawn = mask.astype(bool)

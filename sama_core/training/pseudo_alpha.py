@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
+from sama_core.data.sets import Entry, find_entries, load_objects, load_rgb
 from sama_core.training.compositing import Layer
-from sama_core.training.datasets import Entry, find_entries, load_objects, load_rgb
 
 #: The band reaches this far out of the mask, in pixels: a part for the mask's error, a part for hair, at most so much.
 _REACH_ERROR, _REACH_HAIR, _REACH_MOST = 3.0, 0.04, 12.0

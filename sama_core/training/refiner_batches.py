@@ -1,6 +1,6 @@
 """From stored tiles to batches: geometry, backgrounds, light, compositing and what a camera does, on the device.
 
-Everything random comes from one generator on the CPU, so that a batch depends on its seed and the pools alone.
+A batch depends on its number, the seed and the pool alone.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sama_core.training.refiner_tiles import BACKGROUND, CHANNELS, TILE
+from sama_core.training.refiner_tiles import BACKGROUND, BACKGROUNDS, CHANNELS, TILE, TILES, Drawing
 
 #: Standard JPEG quantisation table of luminance; chrominance is taken as twice as coarse.
 _JPEG = (
@@ -39,49 +38,55 @@ class Examples(NamedTuple):
 
 
 class Pool:
-    """A ring of pictures on the device: the newest `capacity` of those added.
+    """Tiles and backgrounds on the device: the newest `capacity` of the drawings added, each at its number's place.
 
     Args:
-        capacity: pictures.
-        channels, side: of each, N×channels×side×side uint8.
+        capacity: drawings, 5.9 MB each.
     """
 
-    def __init__(self, capacity: int, channels: int, side: int, device: torch.device) -> None:
-        self._store = torch.zeros((capacity, channels, side, side), dtype=torch.uint8, device=device)
-        self._next, self.filled, self.added = 0, 0, 0
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        self._tiles = torch.zeros((capacity, TILES, CHANNELS, TILE, TILE), dtype=torch.uint8, device=device)
+        self._grounds = torch.zeros(
+            (capacity, BACKGROUNDS, 3, BACKGROUND, BACKGROUND), dtype=torch.uint8, device=device
+        )
+        self._next = 0
 
-    def add(self, pictures: np.ndarray) -> None:
-        """Store N pictures, over the oldest ones when the pool is full; N at most the capacity."""
-        count, capacity = len(pictures), len(self._store)
-        new = torch.from_numpy(pictures).to(self._store.device)
-        first = min(count, capacity - self._next)
-        self._store[self._next : self._next + first] = new[:first]
-        if first < count:
-            self._store[: count - first] = new[first:]
-        self._next = (self._next + count) % capacity
-        self.filled = min(capacity, self.filled + count)
-        self.added += count
+    def begin(self, number: int) -> None:
+        """Go on with the drawing of this number, as if those before it had been added."""
+        self._next = number
 
-    def take(self, index: Tensor) -> Tensor:
-        """Pictures by number (B int64), float32 0..1."""
-        return self._store[index.to(self._store.device)].float() / 255
+    def add(self, drawings: list[Drawing]) -> None:
+        """Store the next drawings, over the oldest ones when the pool is full."""
+        for drawing in drawings:
+            place = self._next % len(self._tiles)
+            self._tiles[place] = torch.from_numpy(drawing.tiles)
+            self._grounds[place] = torch.from_numpy(drawing.backgrounds)
+            self._next += 1
+
+    @property
+    def tiles(self) -> Tensor:
+        """Those that are there, N×7×320×320 uint8."""
+        return self._tiles[: self._next].flatten(0, 1)
+
+    @property
+    def backgrounds(self) -> Tensor:
+        """Those that are there, N×3×512×512 uint8."""
+        return self._grounds[: self._next].flatten(0, 1)
 
 
 class Batches:
-    """Draws examples from a pool of tiles and one of backgrounds.
+    """Draws examples from a pool.
 
     Args:
-        tiles: pictures of `CHANNELS` channels and side `TILE`.
-        backgrounds: of 3 channels and side `BACKGROUND`.
+        pool: of tiles and backgrounds.
         size: examples in a batch.
         side: S of `Examples`, at most `TILE`.
         seed: of everything random.
     """
 
-    def __init__(self, tiles: Pool, backgrounds: Pool, size: int, side: int, seed: int, device: torch.device) -> None:
-        self._tiles, self._backgrounds = tiles, backgrounds
-        self._size, self._side, self._device = size, side, device
-        self._random = torch.Generator().manual_seed(seed)
+    def __init__(self, pool: Pool, size: int, side: int, seed: int, device: torch.device) -> None:
+        self._pool, self._size, self._side, self._device, self._seed = pool, size, side, device, seed
+        self._random, self._grains = torch.Generator(), torch.Generator(device)
         table = torch.tensor(_JPEG, dtype=torch.float32, device=device)
         self._table = torch.stack([table, 2 * table, 2 * table])[None, :, None, :, None, :] / 255
         step = torch.arange(8, dtype=torch.float32)
@@ -89,16 +94,15 @@ class Batches:
         dct[0] /= math.sqrt(2)
         self._dct = dct.to(device)
 
-    def draw(self) -> Examples:
-        """Make a batch; the pools are not empty."""
-        size = self._size
-        tile = self._tiles.take(self._whole(self._tiles.filled, size))
+    def draw(self, number: int) -> Examples:
+        """Make the batch of this number from what is in the pool, which is not empty."""
+        for generator in (self._random, self._grains):
+            generator.manual_seed(1_000_003 * self._seed + number)
+        tile = self._taken(self._pool.tiles)
         shown = self._warp(tile, self._tile_geometry())
         colour, alpha, mask, band, cover = shown.split([3, 1, 1, 1, 1], 1)
         alpha, cover = self._flattened(alpha), self._flattened(cover)
-        ground = self._warp(
-            self._backgrounds.take(self._whole(self._backgrounds.filled, size)), self._ground_geometry()
-        )
+        ground = self._warp(self._taken(self._pool.backgrounds), self._ground_geometry())
         ground = self._blurred(ground, self._some(0.35) * self._between(0.5, 7.0), 10)
         # light and colour: each on its own, then a part of the way to each other, as in one scene
         colour, ground = self._recoloured(colour), self._recoloured(ground)
@@ -126,10 +130,14 @@ class Batches:
     def _whole(self, below: int, count: int) -> Tensor:
         return torch.randint(below, (count,), generator=self._random)
 
+    def _taken(self, pictures: Tensor) -> Tensor:
+        """As many as a batch has, float32 0..1."""
+        return pictures[self._whole(len(pictures), self._size).to(pictures.device)].float() / 255
+
     def _noise(self, shape: tuple[int, ...]) -> Tensor:
-        if self._device.type == "cpu":
-            return torch.randn(shape, generator=self._random)
-        return torch.randn(shape, device=self._device)
+        # on a CPU all random numbers come from one generator
+        generator = self._random if self._device.type == "cpu" else self._grains
+        return torch.randn(shape, generator=generator, device=self._device)
 
     def _tile_geometry(self) -> Tensor:
         """Half of the examples are only shifted by whole pixels, turned by quarters and mirrored; the others also
@@ -230,8 +238,3 @@ class Batches:
         y = y + 0.5
         blue, red = y + cb / 0.564, y + cr / 0.713
         return torch.cat([red, (y - 0.299 * red - 0.114 * blue) / 0.587, blue], 1).clamp(0, 1)
-
-
-def pools(tiles: int, backgrounds: int, device: torch.device) -> tuple[Pool, Pool]:
-    """Empty pools for so many tiles and backgrounds."""
-    return Pool(tiles, CHANNELS, TILE, device), Pool(backgrounds, 3, BACKGROUND, device)

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from sama_core.data.sets import MIN_SHARE, Entry, load_objects, load_rgb
+from sama_core.errors import DatasetError
 from sama_core.inference.matting import SURE_IN, SURE_OUT
 from sama_core.training import procedural
 from sama_core.training.compositing import Grain, Layer, object_window, sharpen
-from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb
 from sama_core.training.samples import outlined
 
 #: Side of a tile, and of a background, in pixels.
@@ -66,7 +67,7 @@ class Guess(NamedTuple):
     band: np.ndarray
 
 
-class Batch(NamedTuple):
+class Drawing(NamedTuple):
     """Tiles N×7×320×320 uint8 and backgrounds M×3×512×512 uint8."""
 
     tiles: np.ndarray
@@ -85,11 +86,11 @@ class TileSource:
         self._good = [entry for entry in entries if entry.set_name not in _COARSE_SETS] or entries
         self._grain = Grain()
 
-    def make(self, rng: np.random.Generator) -> Batch:
+    def make(self, rng: np.random.Generator) -> Drawing:
         """Draw an object and cut tiles around its edge.
 
         Raises:
-            RuntimeError: forty photos in a row gave nothing usable.
+            DatasetError: forty photos in a row gave nothing usable.
         """
         for _ in range(_TRIES):
             if rng.random() < _PLAIN_SHARE:
@@ -98,8 +99,8 @@ class TileSource:
                 layer = self._layer(rng)
                 tiles = None if layer is None else cut_tiles(layer, rng)
             if tiles is not None:
-                return Batch(tiles, np.stack([self._background(rng) for _ in range(BACKGROUNDS)]))
-        raise RuntimeError(f"{_TRIES} photos in a row gave no usable tile")
+                return Drawing(tiles, np.stack([self._background(rng) for _ in range(BACKGROUNDS)]))
+        raise DatasetError(f"{_TRIES} photos in a row gave no usable tile: check the masks of the data folder.")
 
     def _layer(self, rng: np.random.Generator) -> Layer | None:
         entry = self._entries[rng.integers(len(self._entries))]

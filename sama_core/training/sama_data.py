@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from sama_core.data.sets import Entry, find_entries
 from sama_core.errors import ConfigError, DatasetError
-from sama_core.training.datasets import Entry, find_entries
+from sama_core.training.config import ModulesConfig, OwnData, OwnSet
 from sama_core.training.external import Supply, find_supplies, merge
-from sama_core.training.sama_config import OwnData, OwnSet, SamaTrainConfig
 from sama_core.training.samples import MattingSource, SegmentationSource, Source
 
 #: Photos of a set are repeated in a list of about this length, so that sets are drawn by their shares.
@@ -19,7 +18,7 @@ _LIST_LENGTH = 12000
 
 
 def open_sources(
-    config: SamaTrainConfig, fine_size: int
+    config: ModulesConfig, fine_size: int
 ) -> tuple[dict[Literal["segmentation", "matting"], Source], list[Supply]]:
     """Open all data of a recipe.
 
@@ -66,7 +65,7 @@ def own_supplies(own: OwnData, fine_size: int, target_size: int) -> list[Supply]
     source = SegmentationSource(repeated(entries, own.sets), fine_size, target_size)
     supplies = [Supply(_counts(entries), "train", "segmentation", own.weight, source)]
     if photos := [entry for entry in entries if entry.set_name not in unmatted]:
-        source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, asdict(own.mix))
+        source = MattingSource(photos, own.pseudo_alphas, fine_size, target_size, own.mix)
         supplies.append(Supply(_counts(photos), "train", "matting", own.weight, source))
     return supplies
 

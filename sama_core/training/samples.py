@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from sama_core.data.sets import MIN_SHARE, Entry, load_objects, load_rgb, load_targets
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.training import procedural, pseudo_alpha
 from sama_core.training.compositing import (
@@ -21,26 +21,11 @@ from sama_core.training.compositing import (
     extend_colours,
     match_light,
     object_window,
+    recolour,
     sharpen,
 )
-from sama_core.training.datasets import MIN_SHARE, Entry, load_objects, load_rgb, load_targets, recolour
+from sama_core.training.config import MattingMix
 
-#: Kinds of matting sample and how often each is taken:
-#:   in_place        a photo and its pseudo-alpha;
-#:   moved           an object with its pseudo-alpha over another photo;
-#:   drawn_in_place  hair, yarn or leaves drawn onto an object in its own photo;
-#:   drawn           a drawn alpha on an object's outline, over another photo;
-#:   drawn_blob      a drawn alpha on a random outline filled from a photo, over another photo;
-#:   annotated       a photo and its mask as annotated, which the trainer carries to the photo's edges.
-#: Without pseudo-alphas the kinds that need them (the first three) leave their share to the others.
-MATTING_MIX: Mapping[str, float] = {
-    "in_place": 0.2,
-    "moved": 0.2,
-    "drawn_in_place": 0.2,
-    "drawn": 0.34,
-    "drawn_blob": 0.06,
-    "annotated": 0.0,
-}
 _NEED_ALPHAS = ("in_place", "moved", "drawn_in_place")
 #: Share of the frame that an object takes up in a matting sample.
 _OBJECT_SHARE = (0.08, 0.6)
@@ -125,14 +110,14 @@ class SegmentationSource:
 
 
 class MattingSource:
-    """Photos with an alpha: pseudo-alphas in place and moved, and drawn alphas over photos (see `MATTING_MIX`).
+    """Photos with an alpha: pseudo-alphas in place and moved, and drawn alphas over photos (see `MattingMix`).
 
     Args:
         entries: photos with masks, as foregrounds and backgrounds.
         alphas: folder of pseudo-alphas as `sama_core.training.pseudo_alpha` writes it, or None for drawn alphas only.
         fine_size: F of `ViewSample`, pixels.
         target_size: T, a divisor of F.
-        mix: how often each kind is taken, in any unit; kinds left out are not taken.
+        mix: how often each kind is taken.
 
     Raises:
         DatasetError: no entries.
@@ -145,17 +130,15 @@ class MattingSource:
         alphas: Path | None = None,
         fine_size: int = 1024,
         target_size: int = 512,
-        mix: Mapping[str, float] = MATTING_MIX,
+        mix: MattingMix = MattingMix(),  # noqa: B008 - it cannot change
     ) -> None:
         _check(entries, fine_size, target_size)
-        if unknown := set(mix) - set(MATTING_MIX):
-            raise ConfigError(f"There is no kind of matting sample {min(unknown)!r}: use {', '.join(MATTING_MIX)}.")
         self._entries, self._fine, self._target = entries, fine_size, target_size
         self._matted = (
             [] if alphas is None else [(alphas, entry) for entry in entries if pseudo_alpha.is_stored(alphas, entry)]
         )
         self._grain = Grain()
-        shares = {kind: share for kind, share in mix.items() if self._matted or kind not in _NEED_ALPHAS}
+        shares = {kind: share for kind, share in mix.model_dump().items() if self._matted or kind not in _NEED_ALPHAS}
         if sum(shares.values()) <= 0:
             raise ConfigError("The mix of matting samples has no kind that can be made: name one besides in_place.")
         self._kinds = list(shares)

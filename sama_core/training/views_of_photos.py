@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from sama_core.data.photo_store import PhotoStore
+from sama_core.data.sets import VOID
+from sama_core.data.simulated_user import Draw
 from sama_core.images import LOW_RES
-from sama_core.training.datasets import VOID
 from sama_core.training.drawn_shapes import draw_shape
-from sama_core.training.photo_store import PhotoStore
 
 #: A target covers at least this share of the frame, and an object this share of its own area in the photo.
 _MIN_SHARE, _MIN_SEEN = 0.002, 0.25
@@ -64,35 +65,6 @@ class Views:
     valid: torch.Tensor
     usable: torch.Tensor
     others: torch.Tensor
-
-
-class Draw:
-    """Random numbers on a device, from one generator."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator, self.device = generator, generator.device
-
-    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
-        """Uniform floats."""
-        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        """Standard normal floats."""
-        return torch.randn(shape, generator=self.generator, device=self.device)
-
-    def happens(self, count: int, probability: float) -> torch.Tensor:
-        """Bools, each true with the probability."""
-        return self.uniform(count) < probability
-
-    def below(self, limits: torch.Tensor) -> torch.Tensor:
-        """An integer from 0 to limit − 1 for each limit."""
-        return (self.uniform(*limits.shape) * limits).long().clamp(max=limits - 1)
-
-    def pixel(self, where: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """A random pixel of each B×H×W bool map: x, y (int64) and whether there was any."""
-        flat = where.flatten(1)
-        place = (self.uniform(*flat.shape) * flat).argmax(1)
-        return place % where.shape[-1], place // where.shape[-1], flat.any(1)
 
 
 def draw_views(

@@ -15,7 +15,7 @@ from sama_core.model.sama_config import LITE, SamaConfig
 
 if TYPE_CHECKING:
     from sama_core.model.sam import PromptableSam
-    from sama_core.weights.sam_checkpoint import Layout
+    from sama_core.weights.sam_checkpoint import KeyLayout
 
 #: The model that answers where none is named; it comes with SAMA, so that it is always there.
 DEFAULT = "lite"
@@ -152,7 +152,7 @@ def _read_sam2(build: Build, file: WeightFile) -> Loaded:
     return _read_checkpoint(build, file, SAM2)
 
 
-def _read_checkpoint(build: Build, file: WeightFile, layout: Layout) -> Loaded:
+def _read_checkpoint(build: Build, file: WeightFile, layout: KeyLayout) -> Loaded:
     from sama_core.weights.files import unfilled
     from sama_core.weights.sam_checkpoint import load_sam_checkpoint
 

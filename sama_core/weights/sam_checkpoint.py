@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Layout:
+class KeyLayout:
     """How a family's files are laid out.
 
     Attributes:
@@ -87,8 +87,8 @@ def _size_of_sam2(state: dict[str, torch.Tensor]) -> str:
     return names.get((len(patches), depth), f"{len(patches)} channels wide and {depth} blocks deep")
 
 
-SAM = Layout("", _rename_sam, _size_of_sam)
-SAM2 = Layout("model", _rename_sam2, _size_of_sam2)
+SAM = KeyLayout("", _rename_sam, _size_of_sam)
+SAM2 = KeyLayout("model", _rename_sam2, _size_of_sam2)
 
 
 def load_sam_checkpoint(
@@ -97,7 +97,7 @@ def load_sam_checkpoint(
     sha256: str = "",
     size: int = 0,
     remedy: str = "Put an official SAM file there.",
-    layout: Layout = SAM,
+    layout: KeyLayout = SAM,
 ) -> str:
     """Fill a model with an official checkpoint.
 
@@ -142,7 +142,7 @@ def load_sam_checkpoint(
     return digest
 
 
-def _read(path: Path, layout: Layout, remedy: str) -> dict[str, torch.Tensor]:
+def _read(path: Path, layout: KeyLayout, remedy: str) -> dict[str, torch.Tensor]:
     """The tensors of a file that a picture needs, by our names."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

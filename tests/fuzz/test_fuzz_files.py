@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sama_client
-import sama_launch
-import sama_paths
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mutations import assert_helpful, mutated
-from sama_errors import ExecutionError, PluginError
 
+from gimp_plugin.sama_select.sama import client as plugin_client
+from gimp_plugin.sama_select.sama import launch, state
+from gimp_plugin.sama_select.sama.errors import ExecutionError, PluginError
 from sama_core.cli import checks
 from sama_core.errors import EngineUnavailable
 from sama_core.files import FileLock
@@ -58,15 +57,15 @@ def home(tmp_path, monkeypatch) -> Iterator[Path]:
     """SAMA_HOME, with the engine's lock held: what nobody's engine has written is not read at all."""
     monkeypatch.setenv("SAMA_HOME", str(tmp_path))
     monkeypatch.setenv("GIMP3_DIRECTORY", str(tmp_path / "profile"))
-    sama_paths.state_file().parent.mkdir()
-    lock = FileLock(sama_paths.lock_file())
+    state.state_file().parent.mkdir()
+    lock = FileLock(state.lock_file())
     assert lock.acquire()
     yield tmp_path
     lock.release()
 
 
 def test_state_files(home):
-    path = sama_paths.state_file()
+    path = state.state_file()
 
     @given(damaged(STATE))
     @example(json.dumps({**STATE, "port": 70000}).encode())
@@ -78,7 +77,7 @@ def test_state_files(home):
         with pytest.raises(EngineUnavailable) as refused:
             client.find_engine()
         assert_helpful(refused.value)
-        assert sama_launch.running() is None
+        assert launch.running() is None
         for check in checks.check_engine():
             assert check.ok or check.remedy
 
@@ -86,14 +85,14 @@ def test_state_files(home):
 
 
 def test_installation_records(home):
-    path = sama_paths.install_record()
+    path = state.install_record()
 
     @given(damaged(RECORD))
     @example(json.dumps({**RECORD, "python": "/bin/\0true"}).encode())
     def read(content: bytes) -> None:
         path.write_bytes(content)
         try:
-            command = sama_launch.install_command()
+            command = launch.install_command()
         except ExecutionError as error:
             assert len(str(error)) < 1000
         else:
@@ -114,10 +113,10 @@ def test_manifests(home):
     read()
 
 
-@pytest.mark.parametrize("reader", [client.find_engine, sama_launch.running, sama_launch.install_command])
+@pytest.mark.parametrize("reader", [client.find_engine, launch.running, launch.install_command])
 def test_a_pipe_in_a_file_s_place_is_not_waited_for(home, reader: Callable[[], Any]):
-    os.mkfifo(sama_paths.state_file())
-    os.mkfifo(sama_paths.install_record())
+    os.mkfifo(state.state_file())
+    os.mkfifo(state.install_record())
     try:
         assert reader() is None
     except (EngineUnavailable, PluginError) as error:
@@ -134,7 +133,7 @@ class _Response(io.BytesIO):
 @example(EVENTS.replace(b'"width": 2', b'"width": 2000000').replace(b'"alpha_bytes": 6', b'"alpha_bytes": 6000000'))
 @example(b"x" * 5_000_000)
 def test_answers_that_are_none(data):
-    class Scripted(sama_client.Client):
+    class Scripted(plugin_client.Client):
         def _connect(self, seconds):
             return _Connection(data)
 
@@ -165,5 +164,5 @@ class _Connection:
 
 @given(st.sampled_from([200, 404, 413, 422, 500]), damaged({"code": "unknown_image", "message": "Gone. Send it."}))
 def test_refusals_that_say_nothing(status, body):
-    error = sama_client.refusal(status, body)
-    assert isinstance(error, (PluginError, sama_client.UnknownImage)) and str(error) is not None
+    error = plugin_client.refusal(status, body)
+    assert isinstance(error, (PluginError, plugin_client.UnknownImage)) and str(error) is not None

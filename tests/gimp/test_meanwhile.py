@@ -109,6 +109,19 @@ def test_where_the_result_no_longer_fits_nothing_is_written(hand: Hand, verb: st
     assert "fault of its own" not in hand.gimp.log()
 
 
+def test_a_selection_that_was_the_prompt_counts_beside_clicks_on_what_to_leave_out(hand: Hand):
+    hand.fresh()
+    hand.gimp.run(
+        "img.remove_path(img.get_paths()[0])\nclick(img, (60, 50), name='exclude')\n"
+        "img.select_rectangle(Gimp.ChannelOps.REPLACE, 50, 40, 100, 80)"
+    )
+    with hand.at_work("matte"):
+        hand.gimp.run("img.select_rectangle(Gimp.ChannelOps.REPLACE, 5, 5, 20, 20)\nGimp.displays_flush()")
+        changed = hand.gimp.json(STATE)
+    assert hand.message()
+    assert hand.gimp.json(STATE) == changed
+
+
 def test_an_image_closed_meanwhile_is_no_fault(hand: Hand):
     hand.fresh()
     with hand.at_work("matte"):

@@ -135,14 +135,14 @@ def test_the_last_choice_of_paths_is_the_images_own(ramp: RampSession):
     ramp.gimp.run(f"""
 import sys
 sys.path.append({str(ramp.gimp.workspace.profile / "plug-ins" / "sama_select")!r})
-import sama_memory
+from sama import memory
 def again(image):
     return run(image, image.get_layers(), run_mode=Gimp.RunMode.WITH_LAST_VALS)["values"][1]
 image, layer = new_image()
 one, two = click(image, (50, 40), name="one"), click(image, (10, 20), name="two")
 other, _ = new_image()
 click(other, (7, 7))
-sama_memory.choose(image, one, two)
+memory.choose(image, one, two)
 again(image)
 one.set_name("renamed")
 again(image)

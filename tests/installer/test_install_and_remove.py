@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def test_plug_in_is_copied_whole_with_its_run_bit(machine, profile, quick):
 def test_environment_has_the_package_and_the_record_starts_it(machine, profile, built):
     machine.install(*built)
     record = json.loads((machine.sama_home / "install.json").read_text(encoding="utf-8"))
+    assert record.pop("models")["sam_vit_b_01ec64.pth"] == "vit_b"
     assert record == {
         "schema": 1,
         "python": str(machine.sama_home / "engine" / "bin" / "python"),
@@ -124,7 +126,7 @@ def test_removing_takes_what_the_engine_and_python_wrote(machine, profile, quick
         file = machine.sama_home / name
         file.parent.mkdir(parents=True)
         file.write_text("x")
-    compiled = profile / "plug-ins" / "sama_select" / "__pycache__" / "sama_client.cpython-313.pyc"
+    compiled = profile / "plug-ins" / "sama_select" / "sama" / "__pycache__" / "client.cpython-313.pyc"
     compiled.parent.mkdir()
     compiled.write_text("x")
     machine.uninstall()
@@ -253,15 +255,35 @@ def test_settings_of_the_users_own_python_do_not_leak_in(machine, profile, built
 
 def test_update_of_the_plug_in_drops_old_files_and_keeps_foreign_ones(machine, profile, quick, tmp_path):
     older = copy_of_the_checkout(tmp_path / "older version")
-    (older / "gimp_plugin" / "sama_select" / "sama_dropped.py").write_text("")
-    (older / "gimp_plugin" / "sama_select" / "sama_client.py").write_text("older = True\n")
+    (older / "gimp_plugin" / "sama_select" / "sama" / "dropped.py").write_text("")
+    (older / "gimp_plugin" / "sama_select" / "sama" / "client.py").write_text("older = True\n")
     machine.install(*quick, installer=older / "installer" / "install.py")
     target = profile / "plug-ins" / "sama_select"
-    assert "sama_dropped.py" in present(target)
+    assert "sama/dropped.py" in present(target)
     (target / "notes.txt").write_text("mine")
     machine.install(*quick)
     assert present(target) == {**shipped(), "notes.txt": b"mine"}
     assert sorted(path.name for path in target.parent.iterdir()) == ["sama_select"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_update_from_modules_beside_the_main_file_leaves_none_of_them(machine, profile, quick, tmp_path, by_hand):
+    older = copy_of_the_checkout(tmp_path / "older version")
+    plug_in, target = older / "gimp_plugin" / "sama_select", profile / "plug-ins" / "sama_select"
+    for module in (plug_in / "sama").iterdir():
+        module.rename(plug_in / f"sama_{module.name}")
+    (plug_in / "sama").rmdir()
+    if by_hand:
+        shutil.copytree(plug_in, target)
+    else:
+        machine.install(*quick, installer=older / "installer" / "install.py")
+    assert "sama_client.py" in present(target)
+    (target / "notes.txt").write_text("mine")
+    machine.install(*quick)
+    assert present(target) == {**shipped(), "notes.txt": b"mine"}
+    (target / "notes.txt").unlink()
+    machine.uninstall()
+    assert not target.exists()
 
 
 def test_hand_made_copy_of_the_plug_in_is_taken_over(machine, profile, quick):

@@ -57,12 +57,17 @@ def test_top_of_the_folder_is_for_people(unpacked):
     assert b"\r\n" in (unpacked / "Install SAMA.bat").read_bytes()
 
 
+def files_in(folder: Path) -> set[Path]:
+    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(folder) for file in files}
+
+
 def test_installs_from_the_unpacked_folder(machine, unpacked, bare_engine):
     profile = machine.add_gimp("3.0.4")
     before = machine.contents()
     machine.install("--python", bare_engine, "--no-self-check", installer=unpacked / "install.py")
     there = profile / "plug-ins" / "sama_select"
-    assert {file.name for file in there.iterdir()} == {file.name for file in PLUG_IN.iterdir() if file.is_file()}
+    assert files_in(there) == files_in(PLUG_IN)
     assert os.access(there / "sama_select.py", os.X_OK)
     assert machine.run("--uninstall", installer=unpacked / "install.py").returncode == 0
     assert machine.contents() == before

@@ -187,13 +187,13 @@ def test_update_keeps_settings_and_weights(machine, profile, built, small_wheel,
     record = machine.sama_home / "install.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "device": "cpu"}))
     newer = copy_of_the_checkout(tmp_path / "newer version")
-    (newer / "gimp_plugin" / "sama_select" / "sama_client.py").write_text("newer = True\n")
+    (newer / "gimp_plugin" / "sama_select" / "sama" / "client.py").write_text("newer = True\n")
     machine.install(
         *("--package", small_wheel("0.2.0"), "--need-free", "0.1", "--no-self-check"),
         installer=newer / "installer" / "install.py",
     )
     assert {path: path.read_bytes() for path in own} == own
-    assert (profile / "plug-ins" / "sama_select" / "sama_client.py").read_text() == "newer = True\n"
+    assert (profile / "plug-ins" / "sama_select" / "sama" / "client.py").read_text() == "newer = True\n"
     updated = json.loads(record.read_text())
     assert (updated["device"], updated["version"]) == ("cpu", "0.2.0")
 
@@ -213,13 +213,13 @@ def test_removing_takes_gimps_memory_of_samas_dialogs_and_nothing_of_other_plug_
 def test_what_was_changed_or_is_missing_in_the_plug_in_is_put_back(machine, profile, target, quick):
     machine.install(*quick)
     installed = machine.contents()
-    (target / "sama_client.py").write_text("broken\n")
-    (target / "sama_job.py").unlink()
+    (target / "sama" / "client.py").write_text("broken\n")
+    (target / "sama" / "job.py").unlink()
     (target / "sama_select.py").chmod(0o644)
     (machine.sama_home / "install.json").unlink()
     text = machine.install("--repair", "--no-self-check")
-    assert f"{target / 'sama_client.py'} was changed" in text
-    assert f"{target / 'sama_job.py'} is missing" in text
+    assert f"{target / 'sama' / 'client.py'} was changed" in text
+    assert f"{target / 'sama' / 'job.py'} is missing" in text
     assert f"{target / 'sama_select.py'} is not executable" in text
     assert f"{machine.sama_home / 'install.json'} is missing" in text
     assert without_times(machine.contents()) == without_times(installed)
@@ -228,9 +228,9 @@ def test_what_was_changed_or_is_missing_in_the_plug_in_is_put_back(machine, prof
 def test_repair_goes_to_where_it_was_installed_and_nowhere_else(machine, profile, quick):
     elsewhere = machine.home / "elsewhere"
     machine.install(*quick, "--gimp-profile", elsewhere)
-    (elsewhere / "plug-ins" / "sama_select" / "sama_job.py").unlink()
+    (elsewhere / "plug-ins" / "sama_select" / "sama" / "job.py").unlink()
     machine.install("--repair", "--no-self-check")
-    assert (elsewhere / "plug-ins" / "sama_select" / "sama_job.py").exists()
+    assert (elsewhere / "plug-ins" / "sama_select" / "sama" / "job.py").exists()
     assert not profile.exists()
 
 
@@ -323,7 +323,7 @@ def test_manifest_without_hashes_is_understood(machine, profile, target, quick):
     data = json.loads(manifest.read_text())
     del data["new_profiles"]
     manifest.write_text(json.dumps({**data, "schema": 1, "files": list(data["files"])}))
-    (target / "sama_job.py").unlink()
+    (target / "sama" / "job.py").unlink()
     assert "is missing" in machine.install("--repair", "--no-self-check")
     machine.uninstall()
     assert machine.contents() == before
@@ -339,7 +339,7 @@ def test_repair_where_nothing_is_installed_says_so(machine, profile, quick):
 
 def test_dry_run_of_a_repair_says_what_is_damaged_and_changes_nothing(machine, profile, target, quick):
     machine.install(*quick)
-    (target / "sama_client.py").write_text("broken\n")
+    (target / "sama" / "client.py").write_text("broken\n")
     before = machine.contents()
     done = machine.run("--repair", "--dry-run")
     assert done.returncode == 0

@@ -49,7 +49,7 @@ def test_failure_at_the_last_step_takes_everything_back(machine, profile, small_
 def test_failing_update_brings_the_older_plug_in_back(machine, profile, small_wheel):
     options = ["--package", small_wheel(), *QUICK]
     machine.install(*options)
-    client = profile / "plug-ins" / "sama_select" / "sama_client.py"
+    client = profile / "plug-ins" / "sama_select" / "sama" / "client.py"
     client.write_text("older = True\n")
     record = machine.sama_home / "install.json"
     record.unlink()

@@ -20,14 +20,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gimp_plugin" / "sama_select"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import sama_client
-import sama_job
-import sama_launch
-from sama_errors import CallingError, ExecutionError
-from sama_prompt import Prompt
-from sama_timing import Steps
+from gimp_plugin.sama_select.sama import client, launch
+from gimp_plugin.sama_select.sama import job as jobs
+from gimp_plugin.sama_select.sama.errors import CallingError, ExecutionError
+from gimp_plugin.sama_select.sama.prompt import Prompt
 
 #: Large enough that it travels in pieces.
 SIZE = (2000, 1500)
@@ -67,14 +65,14 @@ def main(order: dict) -> None:
 
         setattr(owner, name, wrapper)
 
-    sama_launch.START_SECONDS = order.get("start_seconds", 60)
-    sama_client.HELLO_SECONDS = order.get("hello_seconds", 30)
-    after(sama_launch, "_start", "starting")
-    after(sama_launch, "connect", "found")
-    after(sama_client.Client, "put_image", "sent")
-    before(sama_client, "_read_answer", "receiving")
+    launch.START_SECONDS = order.get("start_seconds", 60)
+    client.HELLO_SECONDS = order.get("hello_seconds", 30)
+    after(launch, "_start", "starting")
+    after(launch, "connect", "found")
+    after(client.Client, "put_image", "sent")
+    before(client, "_read_answer", "receiving")
 
-    class Pixels(list):
+    class Parts(list):
         def __iter__(self):
             for number, part in enumerate(super().__iter__()):
                 if number:
@@ -83,15 +81,19 @@ def main(order: dict) -> None:
 
     width, height = order.get("size", SIZE)
 
+    def report(fraction: float | None, text: str) -> None:
+        if fraction:
+            perhaps_die("waiting")
+
     def run(colour: int) -> dict:
         half = bytes([colour]) * (width * height * 3 // 2)
         name = hashlib.sha256(b"%dx%d:" % (width, height) + half + half).hexdigest()
-        picture = sama_job.Picture(width, height, Pixels([half, half]), name)
+        picture = jobs.Pixels(width, height, Parts([half, half]), name)
         prompt = Prompt(points=[(5.0, 5.0)], labels=[1])
         verb = order.get("verb", "select")
-        job = sama_job.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
+        job = jobs.Job(verb, picture, prompt, order.get("model", "small"), decontaminate=verb == "matte")
         try:
-            answer = sama_job.run(job, lambda fraction, text: perhaps_die("waiting") if fraction else None, Steps())
+            answer = jobs.ask_engine(job, report, jobs.Timing())
         except (CallingError, ExecutionError) as error:
             kind = "calling_error" if isinstance(error, CallingError) else "execution_error"
             return {"status": kind, "message": str(error)}

@@ -199,7 +199,8 @@ def profile(photo, tmp_path, monkeypatch) -> Path:
 
 def install_plug_in(profile: Path, mode: int = 0o755) -> Path:
     plug_in = profile / "plug-ins" / "sama_select" / "sama_select.py"
-    plug_in.parent.mkdir(parents=True)
+    (plug_in.parent / "sama").mkdir(parents=True)
+    (plug_in.parent / "sama" / "__init__.py").touch()
     plug_in.write_text("#!/usr/bin/env python3\n")
     plug_in.chmod(mode)
     return plug_in
@@ -216,6 +217,13 @@ def test_doctor_finds_the_plug_in_in_each_gimp(profile):
 def test_doctor_finds_a_gimp_without_the_plug_in(profile):
     check = findings(checks.check_plug_ins)["GIMP plug-in, 3.0"]
     assert not check.ok and "installer" in check.remedy
+
+
+def test_doctor_finds_a_plug_in_that_was_copied_without_its_package(profile):
+    package = install_plug_in(profile).with_name("sama") / "__init__.py"
+    package.unlink()
+    check = findings(checks.check_plug_ins)["GIMP plug-in, 3.0"]
+    assert not check.ok and check.detail == f"{package} is missing"
 
 
 def test_doctor_finds_a_plug_in_that_gimp_ignores(profile):

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from sama_core.cli import main
+from sama_core.data.sets import Entry, choose
 from sama_core.evaluation import anywhere, clicks
 from sama_core.evaluation.metrics import boundary_iou, clicks_needed, iou
 from sama_core.evaluation.segmenters import GrabCut
-from sama_core.training.datasets import Entry
 
 
 def square(top, left, side, size=100):
@@ -169,7 +169,7 @@ def test_photos_are_spread_evenly_and_sets_take_turns():
     def entries(set_name, count):
         return [Entry(set_name, f"{i:02}", Path(), Path(), "binary") for i in range(count)]
 
-    chosen = clicks.choose([*entries("a", 9), *entries("b", 2)], 3)
+    chosen = choose([*entries("a", 9), *entries("b", 2)], 3)
     assert [(entry.set_name, entry.name) for entry in chosen] == [
         ("a", "00"),
         ("b", "00"),
@@ -177,7 +177,7 @@ def test_photos_are_spread_evenly_and_sets_take_turns():
         ("b", "01"),
         ("a", "08"),
     ]
-    assert len(clicks.choose(entries("a", 9), None)) == 9
+    assert len(choose(entries("a", 9), None)) == 9
 
 
 @pytest.fixture

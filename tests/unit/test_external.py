@@ -7,19 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sama_core.data.pairs import Pair, find_pairs, load_pair, load_target
 from sama_core.errors import ConfigError, DatasetError
+from sama_core.training.config import DataSet
 from sama_core.training.external import (
-    DataSet,
     ForegroundSource,
     MaskSource,
     MatteSource,
     Mixture,
     find_photos,
-    load_pair,
-    load_target,
     make_sources,
 )
-from sama_core.training.layouts import Pair, find_pairs
 from sama_core.training.samples import ViewSample
 
 FINE, TARGET = 128, 64
@@ -152,9 +150,9 @@ def test_samples_depend_on_the_random_state_alone(mattes):
 
 def test_sets_become_a_source_for_each_task(dis, mattes, foregrounds):
     sets = [
-        DataSet(dis, "dis5k"),
-        DataSet(mattes, weight=2.0),
-        DataSet(foregrounds, "Distinctions-646"),
+        DataSet(root=dis, layout="dis5k"),
+        DataSet(root=mattes, weight=2.0),
+        DataSet(root=foregrounds, layout="Distinctions-646"),
     ]
     sources = make_sources(sets, [foregrounds.parent / "backgrounds"], FINE, TARGET)
     assert set(sources) == {"segmentation", "matting"}
@@ -173,7 +171,7 @@ def test_the_projects_own_root_keeps_its_class_masks_and_void(tmp_path):
     save(tmp_path / "soft/images/q.png", photo(disc()))
     save(tmp_path / "soft/alphas/q.png", disc() * 255)
     (tmp_path / "split.csv").write_text("set,name,split\nvoc,p,train\nsoft,q,train\n")
-    sources = make_sources([DataSet(tmp_path)], (), FINE, TARGET)
+    sources = make_sources([DataSet(root=tmp_path)], (), FINE, TARGET)
     made = [sources["segmentation"].sample(np.random.default_rng(i)) for i in range(8)]
     assert any((~sample.valid[: sample.height // 2, : sample.width // 2]).any() for sample in made)
     assert sources["matting"].sample(np.random.default_rng(0)).task == "matting"
@@ -225,13 +223,15 @@ def test_a_target_of_another_size_is_fitted_and_one_of_another_shape_refused(tmp
 
 def test_what_cannot_be_trained_on_says_why(tmp_path, dis, foregrounds):
     with pytest.raises(DatasetError, match="foregrounds without photos"):
-        make_sources([DataSet(foregrounds)], (), FINE, TARGET)
+        make_sources([DataSet(root=foregrounds)], (), FINE, TARGET)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="no pictures in"):
-        make_sources([DataSet(dis)], [tmp_path / "empty"], FINE, TARGET)
+        make_sources([DataSet(root=dis)], [tmp_path / "empty"], FINE, TARGET)
     with pytest.raises(ConfigError, match="must divide"):
-        make_sources([DataSet(dis)], (), FINE, 60)
+        make_sources([DataSet(root=dis)], (), FINE, 60)
     for name in "ab":
         save(dis / f"DIS-TR/gt/{name}.png", np.zeros((90, 120)))
     with pytest.raises(DatasetError, match="all but empty"):
-        make_sources([DataSet(dis, "dis5k")], (), FINE, TARGET)["segmentation"].sample(np.random.default_rng(0))
+        make_sources([DataSet(root=dis, layout="dis5k")], (), FINE, TARGET)["segmentation"].sample(
+            np.random.default_rng(0)
+        )

@@ -2,8 +2,9 @@
 
 import pytest
 
+from sama_core.data.layouts import LAYOUTS, layout_names
+from sama_core.data.pairs import Pair, detect_layout, find_pairs
 from sama_core.errors import DatasetError
-from sama_core.training.layouts import LAYOUTS, Pair, detect_layout, find_pairs, layout_names
 
 THIN = "thin_object_detection"
 ADOBE = "Training_set/Adobe-licensed images"

@@ -95,7 +95,7 @@ def test_a_thing_too_small_for_the_first_look_is_looked_for_around_the_prompt(pr
 
 @pytest.mark.parametrize("photo", [(6700, 9000), (4000, 6000), (9000, 3000)])
 @pytest.mark.parametrize("first", [(0, 0, 3000, 2500), (100, 100, 200, 200), (0, 0, 0, 0)])
-def test_a_small_thing_is_looked_for_near_the_prompt_whatever_the_first_look_found(photo, first):
+def test_a_small_thing_is_looked_for_near_the_prompt_whatever_the_first_look_found(photo: tuple[int, int], first):
     box = (1400, 1450, 1520, 1560)
     looks = Looks(Frame(*photo, SIZE), Prompt([(1450, 1500)], [1]).validated(*photo), near=True)
     windows = followed(looks, photo, box, first)
@@ -114,7 +114,7 @@ def test_what_runs_out_of_the_surroundings_of_the_prompt_is_not_followed():
 def test_nothing_is_looked_for_near_a_prompt_that_is_large_itself():
     photo = (6700, 9000)
     for prompt in (Prompt(box=(1000, 1000, 4000, 4000)), Prompt([(500, 500), (8000, 6000)], [1, 1])):
-        looks = Looks(Frame(*photo, SIZE), prompt.validated(*photo), near=True)
+        looks = Looks(Frame(6700, 9000, SIZE), prompt.validated(*photo), near=True)
         assert followed(looks, photo, (1000, 1000, 4000, 4000)) == []
 
 

@@ -8,12 +8,12 @@ import pytest
 from peers_measure import COUNTS, METHODS, SAMA, Job, Measurer, Method, Photo
 from PIL import Image
 
+from sama_core.data.sets import Entry
 from sama_core.evaluation import trimap_matting
 from sama_core.evaluation.contact_sheet import contact_sheet, over_green
 from sama_core.evaluation.matting_metrics import matting_errors
 from sama_core.evaluation.metrics import iou
 from sama_core.evaluation.segmenters import INSIDE, OUTSIDE, UNKNOWN, GrabCut, RandomWalker, click_seeds
-from sama_core.training.datasets import Entry
 
 HEIGHT, WIDTH = 90, 120
 CENTRE = (64.5, 44.5)

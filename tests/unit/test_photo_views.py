@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from sama_core.data.photo_store import PhotoFiles, PhotoStore
+from sama_core.data.sets import VOID, Entry
 from sama_core.errors import DatasetError
-from sama_core.training.datasets import VOID, Entry
 from sama_core.training.drawn_shapes import _KINDS, draw_shape
-from sama_core.training.photo_store import PhotoFiles, PhotoStore
 from sama_core.training.views_of_photos import Augmentation, draw_views
 
 SIZE = 512
@@ -81,16 +81,16 @@ def test_a_component_that_may_be_two_things_is_background_and_no_target(entries,
 
 
 def test_photos_read_when_taken_are_those_of_the_store(entries, store, tmp_path):
-    files = PhotoFiles(entries, SIZE).take(torch.tensor([3, 0, 3]))
-    held = store.take(torch.tensor([3, 0, 3]))
+    files = PhotoFiles(entries, SIZE).__getitems__([3, 0, 3])
+    held = store.__getitems__([3, 0, 3])
     for name in ("pixels", "labels", "sizes", "counts"):
         assert torch.equal(getattr(files, name), getattr(held, name)), name
     Image.fromarray(np.zeros((90, 120), np.uint8)).save(tmp_path / "empty.png")
     empty = Entry("disks", "empty", entries[0].image, tmp_path / "empty.png", "classes")
-    instead = PhotoFiles([entries[1], empty], SIZE).take(torch.tensor([1]))
+    instead = PhotoFiles([entries[1], empty], SIZE).__getitems__([1])
     assert torch.equal(instead.labels[0], store.labels[1]), "the next photo, from the first one on"
     with pytest.raises(DatasetError, match="has an object"):
-        PhotoFiles([empty], SIZE).take(torch.tensor([0]))
+        PhotoFiles([empty], SIZE).__getitems__([0])
 
 
 def test_a_plain_view_is_the_photo_mirrored_or_not(store):

@@ -8,13 +8,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-import sama_job
-import sama_launch
-from sama_client import Client, EngineGone, HelloFailed, OtherProtocol, UnknownImage
-from sama_errors import CallingError, ExecutionError
-from sama_job import Job, Picture
-from sama_prompt import Prompt
-from sama_timing import Steps
+
+from gimp_plugin.sama_select.sama import launch
+from gimp_plugin.sama_select.sama.client import Client, EngineGone, HelloFailed, OtherProtocol, UnknownImage
+from gimp_plugin.sama_select.sama.errors import CallingError, ExecutionError
+from gimp_plugin.sama_select.sama.job import Job, Pixels, Timing, ask_engine, run_in_thread
+from gimp_plugin.sama_select.sama.prompt import Prompt
 
 
 class Server:
@@ -190,7 +189,7 @@ def test_a_refused_picture(server: Server):
 
 # The whole job: which requests are made, in which order.
 
-JOB = Job("select", Picture(4, 3, [bytes(36)], "f00d"), Prompt([(1.0, 1.0)], [1]), "lite")
+JOB = Job("select", Pixels(4, 3, [bytes(36)], "f00d"), Prompt([(1.0, 1.0)], [1]), "lite")
 UNKNOWN = http(404, b'{"code": "unknown_image", "message": "Send it."}')
 RAMP = stream(answer(4, 3), after=bytes(range(12)))
 
@@ -198,8 +197,8 @@ RAMP = stream(answer(4, 3), after=bytes(range(12)))
 @pytest.fixture
 def job(server: Server, monkeypatch):
     """Run the job with the engine already found."""
-    monkeypatch.setattr(sama_launch, "connect", lambda report: Client(server.port, "t"))
-    return lambda job=JOB: sama_job.run(job, silent, Steps())
+    monkeypatch.setattr(launch, "connect", lambda report: Client(server.port, "t"))
+    return lambda job=JOB: ask_engine(job, silent, Timing())
 
 
 def verbs(server: Server) -> list[bytes]:
@@ -241,9 +240,9 @@ def test_an_engine_that_has_just_left_is_looked_for_again(server: Server, monkey
     port = gone.getsockname()[1]
     gone.close()
     clients = [Client(port, "t"), Client(server.port, "t")]
-    monkeypatch.setattr(sama_launch, "connect", lambda report: clients.pop(0))
+    monkeypatch.setattr(launch, "connect", lambda report: clients.pop(0))
     server.answers = [RAMP]
-    assert sama_job.run(JOB, silent, Steps()).alpha == bytes(range(12))
+    assert ask_engine(JOB, silent, Timing()).alpha == bytes(range(12))
 
 
 def test_reports_come_in_the_calling_thread_and_errors_are_raised_there():
@@ -254,7 +253,7 @@ def test_reports_come_in_the_calling_thread_and_errors_are_raised_there():
         raise CallingError("No. Yes.")
 
     with pytest.raises(CallingError, match="No"):
-        sama_job.run_in_thread(work, lambda fraction, text: threads.add(threading.get_ident()), lambda: idle.append(1))
+        run_in_thread(work, lambda fraction, text: threads.add(threading.get_ident()), lambda: idle.append(1))
     assert threads <= {threading.get_ident()}
     assert idle
 
@@ -271,5 +270,5 @@ def test_a_report_reaches_the_caller_while_the_work_goes_on():
         heard.append((fraction, text))
         go_on.set()
 
-    assert sama_job.run_in_thread(work, hear, lambda: None) == "done"
+    assert run_in_thread(work, hear, lambda: None) == "done"
     assert heard == [(0.5, "half")]

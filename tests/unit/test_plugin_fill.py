@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-from sama_fill import fill
+
+from gimp_plugin.sama_select.sama.outline import fill
 
 
 def as_array(filled, width, height):

@@ -22,7 +22,7 @@ def strings(file):
 def test_every_field_that_a_message_names_is_in_the_dialog():
     labels = {text.replace("_", "") for text in strings(FOLDER / "sama_select.py")}
     named = {
-        name for file in FOLDER.glob("sama_*.py") for text in strings(file) for name in re.findall("“([^”%…]+)”", text)
+        name for file in FOLDER.rglob("*.py") for text in strings(file) for name in re.findall("“([^”%…]+)”", text)
     }
     assert {"Clicks on the thing", "Operation", "Source", "Decontaminate colours", "Feather"} <= named
     assert named - OTHERS <= labels

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sama_launch
-import sama_paths
-from sama_errors import ExecutionError
+
+from gimp_plugin.sama_select.sama import launch, state
+from gimp_plugin.sama_select.sama.errors import ExecutionError
 
 ENGINE = """
 import fcntl, http.server, json, os, pathlib, sys, threading, time
@@ -47,7 +47,7 @@ server.serve_forever()
 def home(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("SAMA_HOME", str(tmp_path))
     yield tmp_path
-    client = sama_launch.running()
+    client = launch.running()
     if client is not None:
         client.shutdown()
 
@@ -64,16 +64,16 @@ def quiet(fraction, text):
 def test_an_engine_is_started_once_and_then_found(home: Path):
     record(home, "-c", ENGINE)
     said = []
-    first = sama_launch.connect(lambda fraction, text: said.append(text))
-    second = sama_launch.connect(quiet)
+    first = launch.connect(lambda fraction, text: said.append(text))
+    second = launch.connect(quiet)
     assert said == ["Starting the SAMA engine"]
     assert first.hello()["pid"] == second.hello()["pid"] != os.getpid()
 
 
 def test_it_runs_in_a_session_of_its_own_with_an_empty_input(home: Path):
     record(home, "-c", ENGINE)
-    sama_launch.connect(quiet)
-    assert sama_paths.start_log().read_text().split()[:2] == ["True", "True"]
+    launch.connect(quiet)
+    assert state.start_log().read_text().split()[:2] == ["True", "True"]
 
 
 def test_the_hosts_environment_does_not_reach_the_engine(home: Path, monkeypatch):
@@ -88,7 +88,7 @@ def test_the_hosts_environment_does_not_reach_the_engine(home: Path, monkeypatch
         monkeypatch.setenv(name, "/broken")
     monkeypatch.setenv("SAMA_DEVICE", "cpu")
     record(home, "-c", ENGINE)
-    sama_launch.connect(quiet)
+    launch.connect(quiet)
     seen = json.loads((home / "environment.json").read_text())
     assert "/broken" not in seen.values()
     assert seen["SAMA_DEVICE"] == "cpu"
@@ -101,20 +101,20 @@ def test_what_is_scrubbed_and_what_is_kept():
         ["LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "GIO_MODULE_DIR", "APPDIR", "SNAP"],
         "x",
     )
-    kept = sama_launch.engine_environment({**mine, **theirs})
+    kept = launch.engine_environment({**mine, **theirs})
     assert mine.items() <= kept.items()
     assert not theirs.keys() & kept.keys()
 
 
 def test_a_missing_installation_is_named(home: Path):
     with pytest.raises(ExecutionError, match=r"not installed .*install\.json is missing.* Run installer/install\.py"):
-        sama_launch.connect(quiet)
+        launch.connect(quiet)
 
 
 def test_an_engine_that_fails_at_once_is_not_waited_for(home: Path):
     record(home, "-c", "import sys; sys.exit('no weights here')")
     with pytest.raises(ExecutionError, match="exit status 1: no weights here"):
-        sama_launch.connect(quiet)
+        launch.connect(quiet)
 
 
 def test_one_that_lost_the_race_is_no_failure(home: Path):
@@ -127,21 +127,21 @@ while not os.path.exists("run/engine.lock"):
     time.sleep(0.01)
 """
     record(home, "-c", later)
-    assert sama_launch.connect(quiet).hello()["protocol"] == 1
+    assert launch.connect(quiet).hello()["protocol"] == 1
 
 
 def test_an_engine_that_never_answers_is_given_up(home: Path, monkeypatch):
-    monkeypatch.setattr(sama_launch, "START_SECONDS", 1)
+    monkeypatch.setattr(launch, "START_SECONDS", 1)
     record(home, "-c", "")
     with pytest.raises(ExecutionError, match=r"did not answer within .*engine\.log"):
-        sama_launch.connect(quiet)
+        launch.connect(quiet)
 
 
 @pytest.fixture
 def held_lock(home: Path) -> Iterator[None]:
     """Some engine lives."""
-    sama_paths.lock_file().parent.mkdir()
-    with sama_paths.lock_file().open("w") as lock:
+    state.lock_file().parent.mkdir()
+    with state.lock_file().open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -166,28 +166,28 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize("state", SPOILT, ids=range(len(SPOILT)))
-def test_a_state_file_that_leads_nowhere(home: Path, held_lock: None, state: str):
-    sama_paths.state_file().write_text(state)
-    assert sama_launch.running() is None
+@pytest.mark.parametrize("content", SPOILT, ids=range(len(SPOILT)))
+def test_a_state_file_that_leads_nowhere(home: Path, held_lock: None, content: str):
+    state.state_file().write_text(content)
+    assert launch.running() is None
 
 
 def test_a_state_file_that_is_no_file(home: Path, held_lock: None):
-    os.mkfifo(sama_paths.state_file())
-    assert sama_launch.running() is None
-    sama_paths.state_file().unlink()
-    sama_paths.state_file().mkdir()
-    assert sama_launch.running() is None
+    os.mkfifo(state.state_file())
+    assert launch.running() is None
+    state.state_file().unlink()
+    state.state_file().mkdir()
+    assert launch.running() is None
 
 
 def test_what_listens_at_a_dead_engines_port_hears_nothing(home: Path):
     """It may be another user's: a token, and later a picture, would be theirs."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
-        sama_paths.state_file().parent.mkdir()
-        state = {"port": stranger.getsockname()[1], "token": "t", "pid": 1}
-        sama_paths.state_file().write_text(json.dumps(state))
-        sama_paths.lock_file().touch()
-        assert sama_launch.running() is None
+        state.state_file().parent.mkdir()
+        content = {"port": stranger.getsockname()[1], "token": "t", "pid": 1}
+        state.state_file().write_text(json.dumps(content))
+        state.lock_file().touch()
+        assert launch.running() is None
         stranger.setblocking(False)
         with pytest.raises(BlockingIOError):
             stranger.accept()
@@ -196,26 +196,26 @@ def test_what_listens_at_a_dead_engines_port_hears_nothing(home: Path):
 @pytest.mark.parametrize(("installed", "replaced"), [("0.2.0", True), ("0.1.0", False), ("0.0.9", False), ("?", False)])
 def test_an_engine_older_than_what_is_installed_makes_room(home: Path, monkeypatch, installed: str, replaced: bool):
     record(home, "-c", ENGINE)
-    old = sama_launch.connect(quiet).hello()["pid"]
+    old = launch.connect(quiet).hello()["pid"]
     record(home, "-c", ENGINE, version=installed)
     monkeypatch.setenv("SAMA_TEST_VERSION", installed)
-    assert (sama_launch.connect(quiet).hello()["pid"] != old) == replaced
+    assert (launch.connect(quiet).hello()["pid"] != old) == replaced
 
 
 def test_an_installed_engine_that_is_older_than_its_record_is_used_all_the_same(home: Path):
     record(home, "-c", ENGINE, version="9.0")
-    assert sama_launch.connect(quiet).hello()["version"] == "0.1.0"
+    assert launch.connect(quiet).hello()["version"] == "0.1.0"
 
 
 def test_an_engine_that_lives_but_does_not_answer_is_named(home: Path, held_lock: None, monkeypatch):
-    monkeypatch.setattr(sama_launch, "START_SECONDS", 1)
+    monkeypatch.setattr(launch, "START_SECONDS", 1)
     record(home, "-c", "")
-    sama_paths.state_file().write_text('{"port": 1, "token": "t", "pid": 4711}')
+    state.state_file().write_text('{"port": 1, "token": "t", "pid": 4711}')
     with pytest.raises(ExecutionError, match=r"process 4711\) runs but does not answer\. End that process"):
-        sama_launch.connect(quiet)
+        launch.connect(quiet)
 
 
 def test_an_engine_that_is_killed_while_it_starts_is_not_blamed_on_the_installation(home: Path):
     record(home, "-c", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(ExecutionError, match=r"signal 9\)\. Run the command again"):
-        sama_launch.connect(quiet)
+        launch.connect(quiet)

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
-import pytest
-import sama_models
-import sama_state
-from sama_client import Client, HelloFailed
+import json
+from contextlib import ExitStack
+from pathlib import Path
 
+import pytest
+
+from gimp_plugin.sama_select.sama import launch, state
+from gimp_plugin.sama_select.sama.client import Client, HelloFailed
+from installer import engine_process
+from installer.environment import EngineInfo
 from sama_core import paths
 from sama_core.weights.registry import MODELS
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path) -> Path:
+    monkeypatch.setenv("SAMA_HOME", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -19,8 +30,7 @@ def engine(monkeypatch):
                 raise HelloFailed("busy")
             return hello
 
-        monkeypatch.setattr(sama_state, "engine_lives", lambda: True)
-        monkeypatch.setattr(sama_state, "read", lambda: sama_state.State(1, "token", "1"))
+        monkeypatch.setattr(state, "address", lambda: state.Address(1, "token", "1"))
         monkeypatch.setattr(Client, "hello", answer)
 
     return live
@@ -37,17 +47,31 @@ def engine(monkeypatch):
         (None, ["lite"]),
     ],
 )
-def test_a_running_engine_tells_what_it_has(engine, monkeypatch, tmp_path, hello, names):
-    monkeypatch.setenv("SAMA_HOME", str(tmp_path))
+def test_a_running_engine_tells_what_it_has(engine, hello, names):
     engine(hello)
-    assert sama_models.names() == names
+    assert launch.models() == names
 
 
-def test_without_an_engine_the_folder_of_weights_tells(monkeypatch, tmp_path):
-    monkeypatch.setenv("SAMA_HOME", str(tmp_path))
-    assert sama_models.names() == ["lite"]
+def test_without_an_engine_the_folder_of_weights_tells(home):
+    with ExitStack() as undo:
+        engine_process.write_record(EngineInfo(Path("/python"), "3.12", "0.1.0"), undo)
+        undo.pop_all()
+    assert launch.models() == ["lite"]
     paths.weights_dir().mkdir()
     for model in (model for model in MODELS.values() if model.optional):
-        model.weights.touch()
         model.weights.with_name(model.file + ".part").touch()
-    assert sorted(sama_models.names()) == sorted(MODELS)
+    (paths.weights_dir() / "somebody_elses.pth").touch()
+    assert launch.models() == ["lite"]
+    for model in (model for model in MODELS.values() if model.optional):
+        model.weights.touch()
+    assert sorted(launch.models()) == sorted(MODELS)
+
+
+@pytest.mark.parametrize(
+    "models", [None, 3, [], ["sam.pth"], "sam.pth", {"sam.pth": 7}, {"sam.pth": ["x"]}, {"sam.pth": "x" * 99}]
+)
+def test_a_record_that_does_not_tell_leaves_the_model_that_comes_with_the_engine(home, models):
+    paths.weights_dir().mkdir()
+    (paths.weights_dir() / "sam.pth").touch()
+    (home / "install.json").write_text(json.dumps({"models": models}))
+    assert launch.models() == ["lite"]

@@ -5,8 +5,8 @@ import random
 
 import numpy as np
 import pytest
-import sama_outline
-from sama_fill import fill
+
+from gimp_plugin.sama_select.sama import outline
 
 SQUARE = [(10.0, 10.0), (50.0, 10.0), (50.0, 50.0), (10.0, 50.0)]
 
@@ -26,7 +26,7 @@ def shifted(polygon, x, y, scale=1.0):
 
 
 def left_open(anchors):
-    return sama_outline.is_left_open(anchors, anchors)
+    return outline.is_left_open(anchors, anchors)
 
 
 @pytest.mark.parametrize("count", [6, 7, 8, 12, 30, 100])
@@ -55,7 +55,7 @@ def test_a_ring_with_a_dent_is_an_outline():
 )
 def test_clicks_along_a_line_or_over_a_thing_are_clicks(clicks):
     assert not left_open(clicks)
-    assert not sama_outline.may_be_an_outline(clicks)
+    assert not outline.may_be_an_outline(clicks)
 
 
 def test_few_of_many_random_clicks_are_taken_for_an_outline():
@@ -66,18 +66,18 @@ def test_few_of_many_random_clicks_are_taken_for_an_outline():
 
 
 def test_a_circle_of_three_curves_is_an_outline():
-    assert sama_outline.is_left_open(ring(4), ring(46, share=0.765))
+    assert outline.is_left_open(ring(4), ring(46, share=0.765))
     assert not left_open(ring(4))
 
 
 @pytest.mark.parametrize("anchors", [SQUARE, ring(5), ring(9, share=0.75), ring(12, share=0.8), ring(20, share=0.75)])
 def test_what_lies_around_something_is_worth_a_remark(anchors):
     assert not left_open(anchors)
-    assert sama_outline.may_be_an_outline(anchors)
+    assert outline.may_be_an_outline(anchors)
 
 
 def filled(*outlines):
-    region = fill(sama_outline.with_holes(outlines), 100, 100)
+    region = outline.fill(outline.with_holes(outlines), 100, 100)
     return np.frombuffer(bytes(region.mask), np.uint8).reshape(100, 100) > 0
 
 

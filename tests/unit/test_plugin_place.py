@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sama_place import find, place
+
+from gimp_plugin.sama_select.sama.place import find, paste
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -14,13 +15,13 @@ def test_place_is_pasting(offset, onto, channels):
     canvas = np.zeros((200, 200, channels), np.uint8)
     canvas[80 + offset[1] : 87 + offset[1], 80 + offset[0] : 89 + offset[0]] = picture
     expected = canvas[80 : 80 + onto[1], 80 : 80 + onto[0]]
-    placed = place(picture.tobytes(), (9, 7), offset, onto, channels)
+    placed = paste(picture.tobytes(), (9, 7), offset, onto, channels)
     assert (np.frombuffer(placed, np.uint8).reshape(expected.shape) == expected).all()
 
 
 def test_a_picture_that_fits_is_not_copied():
     data = bytes(63)
-    assert place(data, (9, 7), (0, 0), (9, 7)) is data
+    assert paste(data, (9, 7), (0, 0), (9, 7)) is data
 
 
 def crop(picture: np.ndarray, x: int, y: int, width: int, height: int) -> bytes:

@@ -4,20 +4,28 @@ import zlib
 
 import numpy as np
 import pytest
-import sama_prompt
-from sama_errors import CallingError
-from sama_prompt import Frame, Prompt, Stroke
 
+from gimp_plugin.sama_select.sama.errors import CallingError
+from gimp_plugin.sama_select.sama.place import Place
+from gimp_plugin.sama_select.sama.prompt import (
+    MAX_CLICKS,
+    Prompt,
+    Stroke,
+    add_exclude,
+    add_include,
+    add_selection,
+    check,
+)
 from sama_core import prompts
 
-LAYER = Frame(100, 80, -10, 5, "the layer “photo”")
+LAYER = Place(100, 80, -10, 5, "the layer “photo”")
 SQUARE = [(10, 15), (50, 15), (50, 45), (10, 45)]
 TRIANGLE = [(10, 15), (50, 15), (30, 45)]
 
 
-def included(*strokes, frame=LAYER):
+def included(*strokes, place=LAYER):
     prompt = Prompt()
-    sama_prompt.add_include(prompt, strokes, frame)
+    add_include(prompt, strokes, place)
     return prompt
 
 
@@ -114,7 +122,7 @@ def test_a_region_outside_is_refused():
 
 def test_exclude_clicks_outside_are_dropped_and_closed_strokes_give_their_anchors():
     prompt = Prompt()
-    sama_prompt.add_exclude(prompt, [Stroke([(0, 10), (500, 10)]), Stroke(SQUARE, True, SQUARE)], LAYER)
+    add_exclude(prompt, [Stroke([(0, 10), (500, 10)]), Stroke(SQUARE, True, SQUARE)], LAYER)
     assert prompt.points == [(10, 5), (20, 10), (60, 10), (60, 40), (20, 40)]
     assert prompt.labels == [0] * 5
 
@@ -123,7 +131,7 @@ def test_a_full_rectangle_of_selection_is_a_box_only():
     selection = np.zeros((80, 100), np.uint8)
     selection[10:30, 20:50] = 255
     prompt = Prompt()
-    sama_prompt.add_selection(prompt, (10, 15, 40, 35), selection.tobytes(), LAYER)
+    add_selection(prompt, (10, 15, 40, 35), selection.tobytes(), LAYER)
     assert prompt.box == (20, 10, 50, 30)
     assert prompt.mask is None
 
@@ -133,43 +141,43 @@ def test_any_other_selection_is_box_and_mask_of_what_is_more_than_half_selected(
     selection[10:30, 20:50] = 255
     selection[10, 20], selection[11, 20] = 127, 128
     prompt = Prompt()
-    sama_prompt.add_selection(prompt, (10, 15, 40, 35), selection.tobytes(), LAYER)
+    add_selection(prompt, (10, 15, 40, 35), selection.tobytes(), LAYER)
     assert prompt.box == (20, 10, 50, 30)
     assert prompt.mask == np.where(selection > 127, 255, 0).astype(np.uint8).tobytes()
 
 
 def test_a_selection_that_is_nowhere_half_full_is_a_box_only():
     prompt = Prompt()
-    sama_prompt.add_selection(prompt, (10, 15, 40, 35), bytes([90]) * 8000, LAYER)
+    add_selection(prompt, (10, 15, 40, 35), bytes([90]) * 8000, LAYER)
     assert prompt.mask is None
 
 
 def test_a_selection_beside_the_layer_is_refused():
     with pytest.raises(CallingError, match="selection lies outside the layer"):
-        sama_prompt.add_selection(Prompt(), (90, 0, 120, 40), bytes(8000), LAYER)
+        add_selection(Prompt(), (90, 0, 120, 40), bytes(8000), LAYER)
 
 
 def test_nothing_to_go_on_says_how_to_click():
     with pytest.raises(CallingError, match="Path tool"):
-        sama_prompt.check(Prompt())
+        check(Prompt())
 
 
 def test_exclude_clicks_alone_are_not_enough():
     with pytest.raises(CallingError, match="only exclude clicks"):
-        sama_prompt.check(Prompt([(1, 1)], [0]))
+        check(Prompt([(1, 1)], [0]))
 
 
 def test_the_cap_on_clicks_is_the_engines_own():
-    assert sama_prompt.MAX_CLICKS == prompts.MAX_POINTS
-    points = [(float(i % 50), float(i // 50)) for i in range(sama_prompt.MAX_CLICKS)]
-    sama_prompt.check(Prompt(points, [1] * len(points)))
+    assert MAX_CLICKS == prompts.MAX_POINTS
+    points = [(float(i % 50), float(i // 50)) for i in range(MAX_CLICKS)]
+    check(Prompt(points, [1] * len(points)))
     with pytest.raises(CallingError, match="257 clicks are too many"):
-        sama_prompt.check(Prompt([*points, (60, 60)], [1] * 257))
+        check(Prompt([*points, (60, 60)], [1] * 257))
 
 
 def test_the_engine_takes_what_the_plug_in_asks():
     prompt = included(Stroke([(0, 5), (20.5, 30.25)]), Stroke(TRIANGLE, True, TRIANGLE))
-    sama_prompt.add_exclude(prompt, [Stroke([(60, 60)])], LAYER)
+    add_exclude(prompt, [Stroke([(60, 60)])], LAYER)
     fields = prompt.request()
     assert fields["mask"] is True
     mask = np.frombuffer(zlib.decompress(prompt.packed_mask()), np.uint8).reshape(80, 100)

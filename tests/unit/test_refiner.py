@@ -1,5 +1,5 @@
-import dataclasses
 import json
+import signal
 from itertools import pairwise
 
 import cv2
@@ -8,18 +8,23 @@ import pytest
 import torch
 from PIL import Image
 
+from sama_core.cli import main
+from sama_core.data.sets import find_entries
 from sama_core.files import file_sha256
 from sama_core.images import Frame
 from sama_core.inference import refining
 from sama_core.inference.refining import Coarse, ladder, refine, refined_alpha, soft_parts
 from sama_core.inference.tiles import Blend, tiles_over
 from sama_core.model.refiner import Refiner, fold, spread_colours
-from sama_core.training import refiner_cli
 from sama_core.training.compositing import Layer
-from sama_core.training.datasets import find_entries
-from sama_core.training.refiner_batches import Batches, Examples, pools
+from sama_core.training.config import RefinerConfig
+from sama_core.training.config_file import save_config
+from sama_core.training.refiner import Drawings, losses
+from sama_core.training.refiner import Refiner as RefinerTask
+from sama_core.training.refiner_batches import Batches, Examples, Pool
 from sama_core.training.refiner_tiles import CHANNELS, TILE, TILES, UNTAUGHT, TileSource, cut_tiles, guess
-from sama_core.weights.files import REFINER, REFINER_SHA256, load_refiner
+from sama_core.training.trainer import Trainer
+from sama_core.weights.files import REFINER, REFINER_SHA256, load_refiner, load_weights
 
 
 def trained_looking(seed=0):
@@ -109,7 +114,7 @@ def test_training_steps_lower_the_loss_of_one_batch():
     values = []
     for _ in range(12):
         optimiser.zero_grad()
-        loss = torch.stack(list(refiner_cli.losses(network, examples, torch.device("cpu")).values())).sum()
+        loss = torch.stack(list(losses(network, examples, torch.device("cpu")).values())).sum()
         loss.backward()
         optimiser.step()
         values.append(float(loss.detach()))
@@ -121,7 +126,7 @@ def test_what_is_not_taught_has_no_gradient():
     rgb, mask, band, alpha = example(side=64)
     nothing = torch.zeros_like(band)
     examples = Examples(rgb, mask, band, 1 - alpha, nothing)
-    assert sum(refiner_cli.losses(network, examples, torch.device("cpu")).values()) == 0
+    assert sum(losses(network, examples, torch.device("cpu")).values()) == 0
 
 
 def solver_of(network):
@@ -285,44 +290,86 @@ def test_a_guess_is_certain_outside_its_band(seed):
     assert np.abs((mask > 0.5) - alpha)[~band].mean() < 0.05
 
 
-def test_a_batch_is_a_composite_of_its_pools(data):
-    source = TileSource(find_entries(data, "train"))
-    device = torch.device("cpu")
-    tiles, grounds = pools(2 * TILES, 4, device)
-    for number in range(3):
-        made = source.make(np.random.default_rng(number))
-        tiles.add(made.tiles)
-        grounds.add(made.backgrounds)
-    assert (tiles.filled, tiles.added) == (2 * TILES, 3 * TILES)
-    one, other = (Batches(tiles, grounds, 4, 64, 5, device).draw() for _ in range(2))
+def test_a_batch_is_a_composite_of_its_pool(data):
+    drawings, device = Drawings(find_entries(data, "train"), 1), torch.device("cpu")
+    made = [drawings[number] for number in range(3)]
+    pool, later = Pool(2, device), Pool(2, device)
+    pool.add(made)
+    later.begin(1)
+    later.add(made[1:])
+    assert pool.tiles.shape == (2 * TILES, CHANNELS, TILE, TILE)
+    np.testing.assert_array_equal(pool.tiles[:TILES], made[2].tiles)
+    one, other = (Batches(each, 4, 64, 5, device).draw(7) for each in (pool, later))
     for part, same in zip(one, other, strict=True):
         assert torch.equal(part, same)
         assert torch.isfinite(part).all()
         assert 0 <= part.min() <= part.max() <= 1
     assert one.rgb.shape == (4, 3, 64, 64)
     assert (one.taught <= one.band).all()
+    assert not torch.equal(one.rgb, Batches(pool, 4, 64, 5, device).draw(8).rgb)
 
 
-def test_a_run_trains_by_the_clock_and_leaves_weights_that_load(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(refiner_cli, "_FIRST_TILES", 6)
-    monkeypatch.setattr(refiner_cli, "_RESERVE", 1.0)
-    monkeypatch.setattr(
-        refiner_cli,
-        "Recipe",
-        dataclasses.make_dataclass("Small", [("check", int, 1)], bases=(refiner_cli.Recipe,), frozen=True),
-    )
-    out = tmp_path / "deep" / "refiner.safetensors"
-    monkeypatch.setattr(refiner_cli, "_process_start", refiner_cli.time.monotonic)
-    refiner_cli.main(
-        ["--data", str(data), "--out", str(out), "--seconds", "8", "--workers", "1", "--batch", "2", "--crop", "64",
-         "--pool", "24", "--grounds", "8"]
-    )  # fmt: skip
-    lines = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
-    assert lines[-1]["done"]
-    assert lines[-1]["step"] >= 1
-    assert np.isfinite(lines[-1]["check"])
-    from sama_core.weights.files import load_weights
+def test_a_photo_that_cannot_be_read_is_passed_over(data, monkeypatch):
+    drawings = Drawings(find_entries(data, "train"), 1)
+    make, failures = drawings._source.make, [OSError("no such photo")]
 
-    network = Refiner(folded=True)
-    about = load_weights(network, out)
-    assert json.loads(about["training"])["steps"] == lines[-1]["step"]
+    def sometimes(rng):
+        if failures:
+            raise failures.pop()
+        return make(rng)
+
+    monkeypatch.setattr(drawings._source, "make", sometimes)
+    assert drawings[0].tiles.shape[0] == TILES
+    failures += [OSError("no such photo")] * 9
+    with pytest.raises(OSError, match="no such photo"):
+        drawings[0]
+
+
+CONFIG = RefinerConfig(
+    steps=4, batch=2, crop=64, first_drawings=1, fresh=1, pool=2, check=1, warmup=1, checkpoint_every=3, workers=0
+)
+
+
+def trainer(data, folder) -> Trainer:
+    cpu = torch.device("cpu")
+    return Trainer(RefinerTask(find_entries(data, "train"), CONFIG, cpu), CONFIG, folder, cpu)
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(data, tmp_path):
+    """Past the pool's capacity, so that a resumed run has to draw again what was in it."""
+    assert trainer(data, tmp_path / "whole").run()
+    cut = trainer(data, tmp_path / "cut")
+    learn = cut.train_step
+
+    def stopped(batch):
+        if cut.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return learn(batch)
+
+    cut.train_step = stopped  # type: ignore[method-assign]
+    assert not cut.run()
+    assert cut.step == 3
+    assert trainer(data, tmp_path / "cut").run()
+    whole, resumed = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut"))
+    assert whole["step"] == resumed["step"] == 4
+    for part in ("model", "ema"):
+        assert [name for name, tensor in whole[part].items() if not torch.equal(tensor, resumed[part][name])] == []
+    curves = []
+    for name in ("whole", "cut"):
+        rows = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        curves.append([(row["step"], row["l1"], row["gradient"]) for row in rows if "l1" in row])
+    assert curves[0] == curves[1]
+
+
+def test_the_command_line_trains_and_leaves_weights_that_load(data, tmp_path, capsys):
+    command = ["train", "refiner", "--data", str(data), "--run", str(tmp_path / "run")]
+    save_config(CONFIG.model_copy(update={"steps": 1}), tmp_path / "recipe.toml")
+    assert main([*command, "--config", str(tmp_path / "recipe.toml"), "--workers", "1"]) == 0
+    assert "Step 0 of 1 on cpu" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 1, 1]
+    assert all(np.isfinite(row["check"]) for row in rows if "check" in row)
+    about = load_weights(Refiner(folded=True), tmp_path / "run/ema.safetensors")
+    assert json.loads(about["training"])["steps"] == 1
+    assert main([*command, "--crop", "100"]) == 2
+    assert "The command line: crop must be a multiple of 32, not 100." in capsys.readouterr().err

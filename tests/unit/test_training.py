@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import cv2
 import numpy as np
@@ -9,15 +10,19 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from sama_core.cli import main
-from sama_core.errors import DatasetError, WeightsError
+from sama_core.data import sets, simulated_user
+from sama_core.data.photo_store import PhotoFiles, PhotoStore
+from sama_core.errors import ConfigError, DatasetError, WeightsError
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, EXCLUDE, INCLUDE, PAD
-from sama_core.training import datasets, losses, prompts
+from sama_core.training import losses, prompts
 from sama_core.training.cli import _weights
-from sama_core.training.config import TrainConfig
+from sama_core.training.config import SmallSamConfig
 from sama_core.training.imagenet import imagenet_weights, to_timm_names
-from sama_core.training.photo_store import PhotoStore
+from sama_core.training.small_sam import SmallSam
+from sama_core.training.trainer import Trainer, load_batches
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def data(tmp_path_factory):
             cv2.circle(mask, (int(rng.integers(30, 90)), 45), 20, 255 if set_name == "binary" else 3, -1)
             if set_name == "indexed":
                 cv2.circle(mask, (8, 8), 6, 7, -1)
-                mask[:, -3:] = datasets.VOID
+                mask[:, -3:] = sets.VOID
             photo = np.where(mask[..., None] > 0, 200, 60) + rng.integers(0, 40, (90, 120, 3))
             Image.fromarray(photo.astype(np.uint8)).save(root / set_name / "images" / f"p{number}.webp", quality=90)
             Image.fromarray(mask).save(root / set_name / "masks" / f"p{number}.png")
@@ -46,16 +51,16 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(data):
-    return PhotoStore.load(datasets.find_entries(data, "train"), 512)
+    return PhotoStore.load(sets.find_entries(data, "train"), 512)
 
 
 def test_the_split_decides_and_index_masks_are_recognised(data):
-    train = datasets.find_entries(data, "train")
+    train = sets.find_entries(data, "train")
     assert [(entry.set_name, entry.name, entry.annotation) for entry in train] == [
         *(("binary", f"p{i}", "binary") for i in (1, 2, 3)),
         *(("indexed", f"p{i}", "classes") for i in (1, 2, 3)),
     ]
-    assert len(datasets.find_entries(data, "val", ("binary",))) == 1
+    assert len(sets.find_entries(data, "val", ("binary",))) == 1
 
 
 def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
@@ -63,12 +68,12 @@ def test_a_listed_photo_that_is_missing_is_named(data, tmp_path):
     (tmp_path / "s" / "masks").mkdir()
     (tmp_path / "split.csv").write_text("set,name,split\ns,lost,train\n")
     with pytest.raises(FileNotFoundError, match="lost"):
-        datasets.find_entries(tmp_path, "train")
+        sets.find_entries(tmp_path, "train")
 
 
 def test_a_set_that_is_not_there_is_named(data):
     with pytest.raises(DatasetError, match=r"names no set binry\. It has binary, indexed"):
-        datasets.find_entries(data, "train", ("binary", "binry"))
+        sets.find_entries(data, "train", ("binary", "binry"))
 
 
 def test_sets_and_their_weights_are_read():
@@ -83,8 +88,8 @@ def test_weights_of_sets_that_make_no_sense_are_refused(text, capsys):
 
 
 def test_objects_of_an_index_mask_are_its_parts_and_void_is_not_valid(data):
-    entry = next(entry for entry in datasets.find_entries(data, "train") if entry.annotation == "classes")
-    objects = datasets.load_objects(entry)
+    entry = next(entry for entry in sets.find_entries(data, "train") if entry.annotation == "classes")
+    objects = sets.load_objects(entry)
     assert len(objects) == 2
     areas = sorted(int(mask.sum()) for mask, _ in objects)
     assert 80 < areas[0] < 150 < 1100 < areas[1] < 1400
@@ -98,51 +103,51 @@ def test_numbers_without_gaps_are_instances_and_a_cut_one_is_one_object(tmp_path
         mask = np.zeros((90, 120), np.uint8)
         mask[20:70, 10:100] = 1
         mask[10:80, 50:60] = 2  # in front of the first, which it cuts in two
-        mask[85:] = datasets.VOID
+        mask[85:] = sets.VOID
         Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(tmp_path / "cats/images" / f"{number}.png")
         Image.fromarray(mask).save(tmp_path / "cats/masks" / f"{number}.png")
     (tmp_path / "split.csv").write_text("set,name,split\ncats,0,train\ncats,1,train\n")
-    entries = datasets.find_entries(tmp_path, "train")
+    entries = sets.find_entries(tmp_path, "train")
     assert [entry.annotation for entry in entries] == ["instances"] * 2
-    areas = [int(mask.sum()) for mask, _ in datasets.load_objects(entries[0])]
+    areas = [int(mask.sum()) for mask, _ in sets.load_objects(entries[0])]
     assert areas == [50 * 80, 70 * 10]
     mask[mask == 1] = 3
     Image.fromarray(mask).save(tmp_path / "cats/masks/1.png")
-    assert [entry.annotation for entry in datasets.find_entries(tmp_path, "train")] == ["classes"] * 2
+    assert [entry.annotation for entry in sets.find_entries(tmp_path, "train")] == ["classes"] * 2
 
 
 def test_two_bodies_that_touch_are_doubtful_unless_borders_are_drawn():
     one = np.zeros((90, 120), np.uint8)
     cv2.circle(one, (40, 45), 20, 1, -1)
     valid = np.ones_like(one)
-    assert not datasets.probably_several(one, valid)
+    assert not sets.probably_several(one, valid)
     two = cv2.circle(one.copy(), (78, 45), 20, 1, -1)
-    assert datasets.probably_several(two, valid)
+    assert sets.probably_several(two, valid)
     valid[-1] = 0
-    assert not datasets.probably_several(two, valid), "this annotator leaves void between things"
+    assert not sets.probably_several(two, valid), "this annotator leaves void between things"
 
 
 def test_weights_say_how_often_a_photo_is_shown(data):
-    entries = datasets.find_entries(data, "train")
-    shown = datasets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
+    entries = sets.find_entries(data, "train")
+    shown = sets.weighted(entries, {"binary": 2, "indexed": 1 / 3})
     names = [(entry.set_name, entry.name) for entry in shown]
     assert names == [*(("binary", f"p{i}") for i in (1, 1, 2, 2, 3, 3)), ("indexed", "p3")]
-    assert datasets.weighted(entries, {}) == entries
+    assert sets.weighted(entries, {}) == entries
 
 
 def test_the_robot_clicks_the_middle_of_the_largest_error():
     truth = np.zeros((100, 100), bool)
     truth[20:61, 30:71] = True
     valid = np.ones_like(truth)
-    assert prompts.next_click(truth, np.zeros_like(truth), valid) == (50.5, 40.5, INCLUDE)
+    assert simulated_user.next_click(truth, np.zeros_like(truth), valid) == (50.5, 40.5, INCLUDE)
     answer = truth.copy()
     answer[70:91, 0:21] = True
     answer[20:25, 30:35] = False
-    assert prompts.next_click(truth, answer, valid) == (10.5, 80.5, EXCLUDE)
-    assert prompts.next_click(truth, truth, valid) is None
+    assert simulated_user.next_click(truth, answer, valid) == (10.5, 80.5, EXCLUDE)
+    assert simulated_user.next_click(truth, truth, valid) is None
     void = valid.copy()
     void[70:91, 0:21] = False
-    click = prompts.next_click(truth, answer, void)
+    click = simulated_user.next_click(truth, answer, void)
     assert click is not None
     assert click[2] == INCLUDE, "errors where nobody knows are not clicked"
 
@@ -243,71 +248,102 @@ def test_emphasis_lies_where_a_click_is_right():
     torch.testing.assert_close(plain, even, atol=1e-4, rtol=0)
 
 
-def test_a_run_can_be_cut_and_resumed(store, tmp_path):
-    config = TrainConfig(steps=2, photos=1, checkpoint_every=1, warmup=1)
-    for folder, stops in (("whole", (2,)), ("cut", (1, 2))):
-        for stop in stops:
-            _train_until(store, config, tmp_path / folder, stop)
-    whole = torch.load(tmp_path / "whole" / "last.pt", weights_only=True)
-    cut = torch.load(tmp_path / "cut" / "last.pt", weights_only=True)
-    assert whole["step"] == cut["step"] == 2
-    for name, tensor in whole["model"].items():
-        torch.testing.assert_close(cut["model"][name], tensor, msg=name)
+def trainer(photos, config, folder, held_out=None) -> Trainer:
+    cpu = torch.device("cpu")
+    return Trainer(SmallSam(photos, config, cpu, held_out=held_out), config, folder, cpu)
+
+
+class Stopped(PhotoStore):
+    """Photos, and a Ctrl-C while the second are taken."""
+
+    taken = 0
+
+    def __getitems__(self, photos):
+        Stopped.taken += 1
+        if Stopped.taken == 2:
+            signal.raise_signal(signal.SIGINT)
+        return super().__getitems__(photos)
+
+
+def test_a_resumed_run_goes_on_bit_for_bit(store, tmp_path):
+    config = SmallSamConfig(steps=3, photos=1, questions=2, checkpoint_every=3, warmup=1)
+    assert trainer(store, config, tmp_path / "whole").run()
+    stopped = Stopped(store.pixels, store.labels, store.sizes, store.counts)
+    cut = trainer(stopped, config, tmp_path / "cut")
+    assert not cut.run()
+    assert cut.step == 2
+    assert trainer(store, config, tmp_path / "cut").run()
+    whole, resumed = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut"))
+    assert whole["step"] == resumed["step"] == 3
+    for part in ("model", "ema"):
+        assert [name for name, tensor in whole[part].items() if not torch.equal(tensor, resumed[part][name])] == []
+    moments = [state["optimizer"]["state"] for state in (whole, resumed)]
+    assert all(torch.equal(moments[0][n][key], moments[1][n][key]) for n in moments[0] for key in moments[0][n])
     assert (tmp_path / "whole" / "ema.safetensors").stat().st_size < 20e6
 
 
-def _train_until(store, config, folder, stop):
-    from sama_core.training.loop import Trainer
-
-    trainer = Trainer(store, config, folder)
-    if stop < config.steps:
-        step = trainer._train_step
-
-        def interrupted(*args):
-            if trainer.step == stop:
-                raise KeyboardInterrupt
-            return step(*args)
-
-        trainer._train_step = interrupted  # type: ignore[method-assign]
-        with pytest.raises(KeyboardInterrupt):
-            trainer.run()
-    else:
-        trainer.run()
+def test_photos_read_by_workers_are_those_of_the_process_itself(data):
+    files = PhotoFiles(sets.find_entries(data, "train"), 512)
+    batches = [
+        next(iter(load_batches(files, iter([[2, 0], [1, 1]]), workers)))  # type: ignore[arg-type]
+        for workers in (0, 1)
+    ]
+    assert torch.equal(batches[0].pixels, batches[1].pixels)
+    assert torch.equal(batches[0].labels, batches[1].labels)
 
 
 def test_the_best_average_so_far_is_kept(store, tmp_path, monkeypatch):
-    from sama_core.training.loop import Trainer
-
     curves = iter([0.5, 0.7, 0.6])
-    monkeypatch.setattr(Trainer, "measure", lambda *args: torch.full((1, 3), next(curves)))
-    config = TrainConfig(steps=2, photos=1, questions=1, checkpoint_every=1, warmup=1)
-    Trainer(store, config, tmp_path).run(store)
+    monkeypatch.setattr(SmallSam, "curve", lambda *args: torch.full((1, 3), next(curves)))
+    config = SmallSamConfig(steps=2, photos=1, questions=1, checkpoint_every=1, warmup=1)
+    trainer(store, config, tmp_path, store).run()
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["held_out"] for row in rows if "held_out" in row] == [[0.5] * 3, [0.7] * 3, [0.6] * 3]
-    assert all(len(row) == 4 for row in rows if "held_out" not in row), "one question a step"
+    assert all(len(row) == 5 for row in rows if "held_out" not in row), "one question a step"
     with safe_open(tmp_path / "best.safetensors", "pt") as file:
         assert file.metadata()["steps"] == "1"
-    assert Trainer(store, config, tmp_path).best == pytest.approx(0.7)
+    assert trainer(store, config, tmp_path).best == pytest.approx(0.7)
+    # what a run keeps is what another one may start from
+    begun = SmallSam(store, config, torch.device("cpu"), tmp_path / "best.safetensors")
+    for name, tensor in load_file(tmp_path / "best.safetensors").items():
+        torch.testing.assert_close(begun.model.state_dict()[name].to(tensor.dtype), tensor, msg=name)
 
 
 def test_a_run_by_the_clock_ends_and_counts_earlier_sittings(store, tmp_path):
-    from sama_core.training.loop import Trainer
-
-    trainer = Trainer(store, TrainConfig(seconds=1000.0, photos=1, checkpoint_every=1), tmp_path)
-    trainer.elapsed = 999.99
-    trainer.run()
-    assert trainer.step == 1
-    again = Trainer(store, TrainConfig(seconds=1000.0, photos=1), tmp_path)
+    config = SmallSamConfig(steps=0, seconds=1000.0, photos=1, questions=1, checkpoint_every=1)
+    run = trainer(store, config, tmp_path)
+    run.elapsed = 999.99
+    assert run.run()
+    assert run.step == 1
+    again = trainer(store, config, tmp_path)
     assert again.step == 1
-    assert again._progress() >= 1
-    assert again._rate() < 1e-6
+    assert again.progress() >= 1
+    assert again.rate() < 1e-6
 
 
-def test_shares_of_the_data_are_nested(store, tmp_path):
-    from sama_core.training.loop import Trainer
+def test_a_run_of_an_older_version_is_left_as_it_is(store, tmp_path):
+    torch.save({"step": 3}, tmp_path / "last.pt")
+    before = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(ConfigError, match="older version made the run"):
+        trainer(store, SmallSamConfig(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert (tmp_path / "last.pt").read_bytes() == before
 
+
+def test_one_bad_batch_does_not_end_a_run(store, tmp_path, monkeypatch):
+    config = SmallSamConfig(steps=1, photos=1, questions=1, warmup=1, weight_decay=0.0)
+    run = trainer(store, config, tmp_path)
+    before = {name: tensor.clone() for name, tensor in run.task.model.state_dict().items()}
+    monkeypatch.setattr("sama_core.training.small_sam.structure_loss", lambda x, *_: x.mean((1, 2)) * float("nan"))
+    run.run()
+    for name, tensor in run.task.model.state_dict().items():
+        assert torch.isfinite(tensor).all()
+        assert "running" in name or "num_batches" in name or torch.equal(tensor, before[name]), name
+
+
+def test_shares_of_the_data_are_nested(store):
     shares = [
-        set(Trainer(store, TrainConfig(data_share=share), tmp_path / str(share)).photos.tolist())
+        set(SmallSam(store, SmallSamConfig(data_share=share), torch.device("cpu")).chosen)
         for share in (0.34, 0.67, 1.0)
     ]
     assert [len(share) for share in shares] == [2, 4, 6]
