@@ -128,12 +128,11 @@ def apply_linear(
             alpha[tile.outer] = np.where(base[tall.nearest(rows)[:, None], wide.nearest(columns)], 255, 0)
         if not active.any():
             continue
-        down, across = tall.weights(rows), wide.weights(columns)
-        value = down @ matte.offset[cells] @ across.T
+        down, across = tall.between(rows), wide.between(columns)
+        value = _widen(matte.offset[cells], down, across)
         for channel in range(3):
-            value += (down @ matte.gain[cells][..., channel] @ across.T) * (
-                rgb[tile.outer][..., channel] / np.float32(255)
-            )
+            guide = rgb[tile.outer][..., channel] / np.float32(255)
+            value += _widen(matte.gain[cells][..., channel], down, across) * guide
         here = active[tall.nearest(rows)[:, None], wide.nearest(columns)]
         np.copyto(alpha[tile.outer], np.rint(np.clip(value, 0, 1) * 255).astype(np.uint8), where=here)
     return alpha
@@ -159,12 +158,15 @@ class _Axis:
         """For each pixel the nearest of `cells`."""
         return self._nearest[part] - self._lower[part.start]
 
-    def weights(self, part: slice) -> np.ndarray:
-        """Weights of `cells` for each pixel: pixels × cells float32, two in each row."""
-        cells = self.cells(part)
-        count = part.stop - part.start
-        weights = np.zeros((count, cells.stop - cells.start), np.float32)
-        row, first = np.arange(count), cells.start
-        weights[row, self._lower[part] - first] = 1 - self._weight[part]
-        weights[row, self._upper[part] - first] += self._weight[part]
-        return weights
+    def between(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each pixel the two of `cells` it lies between, and the weight of the second."""
+        first = self._lower[part.start]
+        return self._lower[part] - first, self._upper[part] - first, self._weight[part]
+
+
+def _widen(array: np.ndarray, down: tuple, across: tuple) -> np.ndarray:
+    # not as products of small matrices, which a library shares among threads that wait more than they work
+    first, second, weight = across
+    wide = array[:, first] * (1 - weight) + array[:, second] * weight
+    first, second, weight = down[0], down[1], down[2][:, None]
+    return wide[first] * (1 - weight) + wide[second] * weight
