@@ -25,9 +25,10 @@ from sama_core.data.sets import load_rgb
 from sama_core.evaluation.heads import Contest
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.images import Frame
+from sama_core.inference.guided import apply_linear, fit_guided
 from sama_core.inference.matting import closed_form, matte_alpha
 from sama_core.inference.refining import Coarse, network_solver, polish, refine, refined_alpha
-from sama_core.inference.upsampling import apply_linear, fit_guided, guided_matte, probability
+from sama_core.inference.upsampling import guided_matte, probability
 from sama_core.weights.files import load_refiner
 from sama_core.weights.registry import MODELS
 

@@ -261,6 +261,29 @@ class Window:
         return np.where(rows[:, None] & columns, down @ cut @ across.T, grid).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class View:
+    """What is wanted of an answer: a part of the photo, drawn at a size.
+
+    Attributes:
+        window: the part.
+        height, width: of the drawing, pixels.
+        photo: (height, width) of the photo, pixels.
+    """
+
+    window: Window
+    height: int
+    width: int
+    photo: tuple[int, int]
+
+    @property
+    def shares(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Where the view begins and ends, as shares of the photo's height and of its width."""
+        part, (height, width) = self.window, self.photo
+        rows = part.top / height, (part.top + part.height) / height
+        return rows, (part.left / width, (part.left + part.width) / width)
+
+
 def _resampling(count: int, source: int, scale: float, offset: float) -> np.ndarray:
     """Weights that resample one axis: count × source float32, rows of sum 1; bilinear, and a mean where it shrinks.
 

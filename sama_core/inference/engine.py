@@ -32,7 +32,6 @@ from sama_core.inference.second_look import (
     prompt_alone,
     prompt_within,
 )
-from sama_core.inference.upsampling import select_alpha
 from sama_core.matte_methods import DEFAULT, MatteMethod
 from sama_core.model.refiner import Refiner
 from sama_core.model.sama import Task
@@ -184,7 +183,7 @@ class Engine:
         prediction = found.prediction
         picture = prediction.asked.picture
         with request.step("refine"):
-            alpha = select_alpha(prediction.frame, prediction.logits, picture.guide, request.part(0.4, 1.0))
+            alpha = picture.upsampler.select(prediction.frame, prediction.logits, request.part(0.4, 1.0))
             alpha = self._finished(alpha, picture, current, prompt, soft=False)
         return self._answer(request, found, alpha)
 
@@ -405,9 +404,12 @@ class Engine:
         self._look(picture, reached, request, 0.25, "Looking closer")
         views = {view: picture.views[view] for view in [OVERVIEW, *reached]}
         tensors = PromptTensors(asked.prompt, picture.frame)
-        logits = self._compute(
-            request, lambda device: predictor.answer(task, views, picture.fine, tensors, stock, device)
-        )
+
+        def answer(device: torch.device) -> np.ndarray:
+            seen = predictor.look(picture.name, views, picture.fine, device)
+            return predictor.answer(task, seen, tensors, stock, device)
+
+        logits = self._compute(request, answer)
         return _Prediction(logits, picture.shown, True, asked)
 
     def _matting_expert(self) -> Engine:

@@ -13,7 +13,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from sama_core.images import pixels_under
-from sama_core.inference.upsampling import LinearMatte, apply_linear, fit_guided, shrink
+from sama_core.inference.guided import LinearMatte, apply_linear, fit_guided
+from sama_core.inference.upsampling import shrink
 
 #: How far a click reaches over its own colour, as a share of the picture's long side, and at least so many pixels.
 _REACH, _LEAST_REACH = 0.03, 4

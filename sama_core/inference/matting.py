@@ -6,9 +6,10 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from sama_core.images import LOW_RES, Frame
+from sama_core.inference.guided import apply_linear, fit_guided
 from sama_core.inference.request import Progress, no_progress
 from sama_core.inference.tiles import tiles_over
-from sama_core.inference.upsampling import apply_linear, edge_of, fit_guided, fit_size, probability, shrink
+from sama_core.inference.upsampling import edge_of, fit_size, probability, shrink
 
 #: Probabilities between these are uncertain.
 SURE_OUT, SURE_IN = 0.08, 0.92

@@ -10,6 +10,7 @@ import numpy as np
 from sama_core.images import Reduced, Window
 from sama_core.inference.deblocking import Grid, even_alpha, even_picture, find_grid
 from sama_core.inference.predictor import Dialogue, Predictor
+from sama_core.inference.upsampling import Upsampler
 from sama_core.model.backbones.base import Features
 
 #: Crops that a picture keeps: mostly an answer takes one, in a very wide picture a few.
@@ -63,6 +64,11 @@ class Picture:
         return self._predictor is predictor
 
     @functools.cached_property
+    def upsampler(self) -> Upsampler:
+        """Brings masks of this picture to its full resolution."""
+        return Upsampler(self.guide)
+
+    @functools.cached_property
     def small(self) -> np.ndarray:
         """The model input: h×w×3 uint8, without padding."""
         return self.frame.shrink(self._reduced)
@@ -86,6 +92,9 @@ class Picture:
             while len(self._crops) > _CROPS:
                 self._crops.popitem(last=False)
         self._crops.move_to_end(window)
+        for other in self._crops.values():
+            if other is not self._crops[window]:
+                other.__dict__.pop("upsampler", None)  # some 40 MB each
         return self._crops[window]
 
     def evened(self, alpha: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 
 from sama_core.images import LOW_RES, Frame, pixels_under
 from sama_core.model.backbones.base import Features
-from sama_core.model.sama import Sama, Task, assemble
+from sama_core.model.sama import Sama, Seen, Task, assemble, for_use
 from sama_core.model.views import QUADRANTS, enlarge_input
 from sama_core.prompts import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, PAD, REGION_LOGIT, Prompt
 from sama_core.weights import registry
@@ -22,6 +22,9 @@ from sama_core.weights.adapter import load_adapter
 OVERVIEW = -1
 #: A local view matters from this stock logit on, within this many cells of the decoder's grid around its quadrant.
 _REACH_LOGIT, _REACH_MARGIN = -2.0, 8
+#: The window that a head looks at reaches so many of these cells further, and its borders lie on multiples of so many
+#: cells of the feature grid.
+_WINDOW_MARGIN, _WINDOW_STEP = 16, 8
 #: In a replayed dialogue so many clicks that contradict the answer before them are answered one by one, as in the
 #: dialogues that networks are trained on; then two together, four, and so on.
 _ONE_BY_ONE = 8
@@ -127,11 +130,12 @@ class Predictor:
         self.sam, self.weights_hash = registry.load(model, weights)
         self.sam.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sama: Sama | None = None
+        self._seen: tuple[tuple, Seen] | None = None
         # a model's own adapter belongs to the model's own weights
         path = adapter or (about.adapter if weights is None and about.adapter.is_file() else None)
         if path is not None:
             modules, _ = load_adapter(path, about.early_channels, model, self.weights_hash)
-            self.sama = Sama(self.sam, modules).eval().requires_grad_(False)
+            self.sama = for_use(Sama(self.sam, modules).eval().requires_grad_(False))
             self.sama.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def to(self, device: torch.device) -> None:
@@ -230,38 +234,55 @@ class Predictor:
         spans = (slice(0, half + margin), slice(half - margin, LOW_RES))
         return [m for m in range(QUADRANTS) if near[spans[m // 2], spans[m % 2]].any()]
 
+    def look(self, name: str, views: dict[int, Features], fine: np.ndarray, device: torch.device) -> Seen:
+        """What the heads need of a picture, which no prompt changes; the last picture's is kept.
+
+        Args:
+            name: the picture's.
+            views: the overview and the quadrants that were encoded; the others are seen through the overview.
+            fine: the picture as it `shows`, without padding.
+        """
+        sama = self.sama
+        assert sama is not None, "callers look whether there are SAMA modules"
+        key = name, tuple(sorted(views)), device, torch.is_autocast_enabled(device.type)
+        if self._seen is None or self._seen[0] != key:
+            self._seen = None
+            here = {view: features.map(lambda part: part.to(device).float()) for view, features in views.items()}
+            overview = here.pop(OVERVIEW)
+            features = assemble(overview, here)
+            local = sama.local_tokens(features)
+            pixels = self._fine_input(fine, device).contiguous(memory_format=torch.channels_last)
+            self._seen = key, sama.seen(features.embedding, local, pixels)
+        return self._seen[1]
+
     def answer(
-        self,
-        task: Task,
-        views: dict[int, Features],
-        fine: np.ndarray,
-        prompt: PromptTensors,
-        stock: StockAnswer,
-        device: torch.device,
+        self, task: Task, seen: Seen, prompt: PromptTensors, stock: StockAnswer, device: torch.device
     ) -> np.ndarray:
         """A SAMA head's answer: R×R float32 logits.
 
         Args:
-            views: the overview and the quadrants that were encoded; the others are seen through the overview.
-            fine: the picture as it `shows`, without padding.
-            stock: what stock SAM answered to this prompt.
+            seen: what `look` gave.
+            stock: what stock SAM answered to this prompt; far from all that it finds there is nothing.
         """
         sama = self.sama
         assert sama is not None, "callers look whether there are SAMA modules"
-        here = {view: views[view].map(lambda part: part.to(device).float()) for view in views}
-        overview = here.pop(OVERVIEW)
-        features = assemble(overview, here)
         points, labels, mask, has_mask = prompt.first(len(prompt.labels), stock.before, device)
         sparse, dense = self.sam.embed_prompts(points, labels, mask, has_mask)
-        decoded = sama.decode(
-            task,
-            features.embedding,
-            sama.local_tokens(features),
-            sparse,
-            dense,
-            torch.from_numpy(stock.logits)[None, None].to(device),
-            points,
-            labels,
-            self._fine_input(fine, device).contiguous(memory_format=torch.channels_last),
-        )
+        logits = torch.from_numpy(stock.logits)[None, None].to(device)
+        decoded = sama.answer(task, seen, sparse, dense, logits, points, labels, window_around(stock.logits))
         return decoded.logits[0, 0].float().cpu().numpy()
+
+
+def window_around(logits: np.ndarray) -> tuple[slice, slice]:
+    """Where a head has to look: what stock SAM's 256×256 answer reaches and a margin, rows and columns of 128×128."""
+    near = logits > _REACH_LOGIT
+    if not near.any():
+        near = np.ones_like(near)
+    spans = []
+    for axis in (1, 0):
+        reached = np.flatnonzero(near.any(axis))
+        low, high = int(reached[0]) - _WINDOW_MARGIN, int(reached[-1]) + 1 + _WINDOW_MARGIN
+        # few sizes of windows, so that convolutions are set up once
+        step = 2 * _WINDOW_STEP
+        spans.append(slice(max(0, low // step * step) // 2, min(LOW_RES, -(-high // step) * step) // 2))
+    return spans[0], spans[1]

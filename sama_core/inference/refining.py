@@ -15,10 +15,11 @@ from PIL import Image
 from scipy import ndimage
 
 from sama_core.images import Frame
+from sama_core.inference.guided import apply_linear, fit_guided
 from sama_core.inference.matting import LARGEST_SIDE, MAX_UNKNOWN, band_reach, closed_form, unknown_band
 from sama_core.inference.request import Progress, no_progress
 from sama_core.inference.tiles import Blend, Tile, tiles_over
-from sama_core.inference.upsampling import apply_linear, fit_guided, fit_size, probability, shrink
+from sama_core.inference.upsampling import fit_size, probability, shrink
 from sama_core.model.refiner import STRIDE, Refiner
 
 #: Finds alpha in a tile: rgb h×w×3 uint8, mask h×w float32 0..1 and band h×w bool to h×w float32 0..1.

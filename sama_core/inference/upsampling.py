@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from sama_core.images import Frame, Reduced
+from sama_core.images import Frame, Reduced, View
+from sama_core.inference.guided import GuideStatistics, apply_linear
 from sama_core.inference.request import Progress, no_progress
 
 #: Rows handled at once: memory is bounded by the band, not by the picture.
@@ -37,100 +36,6 @@ def probability(frame: Frame, logits: np.ndarray, height: int, width: int) -> np
     return mask
 
 
-@dataclass(frozen=True)
-class LinearMatte:
-    """A matte as a locally linear function of the photo: alpha = gain·I + offset, on a small grid over a region.
-
-    Attributes:
-        gain: h×w×3 float32, offset: h×w float32.
-        active: h×w bool, where the function holds; elsewhere `base` does.
-        base: h×w bool, inside or outside.
-    """
-
-    gain: np.ndarray
-    offset: np.ndarray
-    active: np.ndarray
-    base: np.ndarray
-
-
-def fit_guided(rgb: np.ndarray, mask: np.ndarray, radius: int, epsilon: float, active: np.ndarray) -> LinearMatte:
-    """Fit the guided filter of He et al. 2013 (Eq. 14-18, colour guide).
-
-    Args:
-        rgb: h×w×3 float32 in 0..1, the guide.
-        mask: h×w float32 in 0..1, the map to filter.
-        active: h×w bool, where the fit will be used.
-    """
-
-    def mean(array: np.ndarray) -> np.ndarray:
-        size = 2 * radius + 1
-        return ndimage.uniform_filter(array, size=size, axes=(0, 1), mode="nearest")
-
-    mean_i, mean_p = mean(rgb), mean(mask)
-    covariance_ip = mean(rgb * mask[..., None]) - mean_i * mean_p[..., None]
-    sigma = np.empty((*mask.shape, 3, 3), np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            sigma[..., i, j] = sigma[..., j, i] = mean(rgb[..., i] * rgb[..., j]) - mean_i[..., i] * mean_i[..., j]
-    sigma += epsilon * np.eye(3, dtype=np.float32)
-    gain = np.linalg.solve(sigma, covariance_ip[..., None])[..., 0].astype(np.float32)
-    offset = mean_p - (gain * mean_i).sum(-1)
-    return LinearMatte(mean(gain), mean(offset), active, mask > 0.5)
-
-
-def apply_linear(matte: LinearMatte, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
-    """Evaluate a `LinearMatte` on the full photo (fast guided filter, He & Sun 2015): H×W×3 uint8 to H×W uint8."""
-    height, width = rgb.shape[:2]
-    alpha = np.empty((height, width), np.uint8)
-    rows, columns = matte.base.shape
-    wide = _Axis(width, columns)
-    tall = _Axis(height, rows)
-    for start in range(0, height, BAND_ROWS):
-        progress(start / height, "Following the edge")
-        stop = min(start + BAND_ROWS, height)
-        vertical = tall.part(start, stop)
-        nearest_rows = matte.base[vertical.nearest]
-        alpha[start:stop] = np.where(nearest_rows[:, wide.nearest], np.uint8(255), np.uint8(0))
-        used = np.flatnonzero(matte.active[vertical.nearest.min() : vertical.nearest.max() + 1].any(axis=0))
-        if not used.size:
-            continue
-        first = int(used[0] * width / columns)
-        last = min(width, int(np.ceil((used[-1] + 1) * width / columns)))
-        horizontal = wide.part(first, last)
-        value = _widen(matte.offset, vertical, horizontal)
-        for channel in range(3):
-            guide = rgb[start:stop, first:last, channel].astype(np.float32) / 255
-            value += _widen(matte.gain[..., channel], vertical, horizontal) * guide
-        value = np.rint(np.clip(value, 0, 1) * 255).astype(np.uint8)
-        here = matte.active[vertical.nearest][:, horizontal.nearest]
-        alpha[start:stop, first:last][here] = value[here]
-    return alpha
-
-
-class _Axis:
-    """Where the pixels of one axis lie on a smaller axis."""
-
-    def __init__(self, length: int, small: int, start: int = 0, stop: int | None = None) -> None:
-        self.length, self.small = length, small
-        index = np.arange(start, length if stop is None else stop, dtype=np.float32)
-        position = np.clip((index + 0.5) * (small / length) - 0.5, 0, small - 1)
-        self.lower = position.astype(np.intp)
-        self.upper = np.minimum(self.lower + 1, small - 1)
-        self.weight = (position - self.lower).astype(np.float32)
-        self.nearest = np.minimum(np.rint(position).astype(np.intp), small - 1)
-
-    def part(self, start: int, stop: int) -> _Axis:
-        return _Axis(self.length, self.small, start, stop)
-
-
-def _widen(array: np.ndarray, vertical: _Axis, horizontal: _Axis) -> np.ndarray:
-    first, last = int(vertical.lower[0]), int(vertical.upper[-1]) + 1
-    band = array[first:last]
-    wide = band[:, horizontal.lower] * (1 - horizontal.weight) + band[:, horizontal.upper] * horizontal.weight
-    weight = vertical.weight[:, None]
-    return wide[vertical.lower - first] * (1 - weight) + wide[vertical.upper - first] * weight
-
-
 def fit_size(height: int, width: int, side: int) -> tuple[int, int]:
     """Size of a picture scaled so that its long side is at most `side`."""
     scale = min(1.0, side / max(height, width))
@@ -144,40 +49,60 @@ def shrink(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     return Reduced(rgb, max(height, width)).shrink(height, width, Image.Resampling.BOX)
 
 
-def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
-    """A selection at full resolution whose edge follows the photo: guided upsampling of the model's mask.
+class Upsampler:
+    """Brings masks of one picture to its full resolution, along its edges (guided upsampling).
 
     Args:
-        frame: how the photo lies under the logits.
-        logits: R×R float32.
-        rgb: H×W×3 uint8.
-
-    Returns:
-        H×W uint8.
+        rgb: H×W×3 uint8, kept by reference.
     """
-    return _guided_alpha(frame, logits, rgb, _STEEPNESS, progress)
+
+    def __init__(self, rgb: np.ndarray) -> None:
+        self._rgb = rgb
+        self._statistics: tuple[int, GuideStatistics] | None = None
+
+    def select(
+        self, frame: Frame, logits: np.ndarray, progress: Progress = no_progress, view: View | None = None
+    ) -> np.ndarray:
+        """A selection whose edge follows the photo.
+
+        Args:
+            frame: how the picture lies under the logits.
+            logits: R×R float32.
+            view: what to show of it, at which size; None is the whole picture at its own.
+
+        Returns:
+            H×W uint8, of the picture or the view.
+        """
+        # a selection has a crisp edge: without this a glow as wide as the decoder's cells surrounds the object
+        return self._alpha(frame, logits, _STEEPNESS, progress, view)
+
+    def matte(self, frame: Frame, logits: np.ndarray) -> np.ndarray:
+        """An alpha by guided upsampling alone, left as soft as it is; matting is measured beside it."""
+        return self._alpha(frame, logits, 1.0, no_progress, None)
+
+    def _alpha(
+        self, frame: Frame, logits: np.ndarray, steepness: float, progress: Progress, view: View | None
+    ) -> np.ndarray:
+        height, width = fit_size(self._rgb.shape[0], self._rgb.shape[1], _FIT_SIDE)
+        mask = probability(frame, logits, height, width)
+        radius = max(1, round(_RADIUS_CELLS * max(height, width) / len(logits)))
+        active = _grow((mask > _SURE) & (mask < 1 - _SURE) | edge_of(mask > 0.5), 2 * radius)
+        if self._statistics is None or self._statistics[0] != radius:
+            guide = shrink(self._rgb, height, width).astype(np.float32) / 255
+            self._statistics = radius, GuideStatistics(guide, radius, _EPSILON)
+        matte = self._statistics[1].fit(mask, active).steeper(steepness)
+        shown = self._rgb if view is None else shrink(self._rgb[view.window.place], view.height, view.width)
+        return apply_linear(matte, shown, progress, view)
 
 
-def guided_matte(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
-    """An alpha at full resolution by guided upsampling alone, left as soft as it is; matting is measured beside it.
-
-    Args and returns as for `select_alpha`.
-    """
-    return _guided_alpha(frame, logits, rgb, 1.0, progress)
+def select_alpha(frame: Frame, logits: np.ndarray, rgb: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+    """`Upsampler.select` of one mask alone."""
+    return Upsampler(rgb).select(frame, logits, progress)
 
 
-def _guided_alpha(
-    frame: Frame, logits: np.ndarray, rgb: np.ndarray, steepness: float, progress: Progress
-) -> np.ndarray:
-    height, width = fit_size(rgb.shape[0], rgb.shape[1], _FIT_SIDE)
-    mask = probability(frame, logits, height, width)
-    radius = max(1, round(_RADIUS_CELLS * max(height, width) / len(logits)))
-    active = _grow((mask > _SURE) & (mask < 1 - _SURE) | edge_of(mask > 0.5), 2 * radius)
-    guide = shrink(rgb, height, width).astype(np.float32) / 255
-    fitted = fit_guided(guide, mask, radius, _EPSILON, active)
-    # a selection has a crisp edge: without this a glow as wide as the decoder's cells surrounds the object
-    steep = LinearMatte(steepness * fitted.gain, steepness * (fitted.offset - 0.5) + 0.5, active, fitted.base)
-    return apply_linear(steep, rgb, progress)
+def guided_matte(frame: Frame, logits: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """`Upsampler.matte` of one mask alone."""
+    return Upsampler(rgb).matte(frame, logits)
 
 
 def edge_of(inside: np.ndarray) -> np.ndarray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class DetailBranch(nn.Module):
@@ -65,28 +68,49 @@ class Head(nn.Module):
         features: torch.Tensor,
         token: torch.Tensor,
         prior: torch.Tensor | None = None,
-        detail: torch.Tensor | None = None,
+        details: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
         """Predict.
 
         Args:
-            features: B×features_dim×128×128.
+            features: B×features_dim×h×w; h = w = 128 for a whole picture.
             token: B×dim, the task's token as the decoder left it.
-            prior: B×prior_channels×256×256.
-            detail: B×detail_channels×h×w, resized to the last stage.
+            prior: B×prior_channels×2h×2w.
+            details: maps with detail_channels together, resized to the last stage.
 
         Returns:
-            B×1×R×R logits, R = 128·2^stages.
+            B×1×H×W logits, H = h·2^stages.
         """
         x = features
         for number, stage in enumerate(self.stages):
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            extra = [prior] if prior is not None and number == 0 else []
-            if detail is not None and number == len(self.stages) - 1:
-                extra.append(F.interpolate(detail, size=x.shape[-2:], mode="bilinear", align_corners=False))
-            x = stage(torch.cat([x, *extra], dim=1) if extra else x)
+            parts = [F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)]
+            if prior is not None and number == 0:
+                parts.append(prior)
+            if number == len(self.stages) - 1:
+                size = parts[0].shape[-2:]
+                parts += [F.interpolate(each, size=size, mode="bilinear", align_corners=False) for each in details]
+            assert isinstance(stage, nn.Sequential)
+            x = stage[1:](_convolve(stage[0], parts))
         weights = self.token_mlp(token)
         return torch.einsum("bc,bchw->bhw", weights, self.polish(x)).unsqueeze(1)
+
+
+def fold(head: Head) -> None:
+    """Draw the batch normalisation of a trained head in evaluation mode into its convolutions."""
+    for block in [*head.stages, *head.polish]:
+        assert isinstance(block, nn.Sequential)
+        if isinstance(block[1], nn.BatchNorm2d):
+            block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()  # type: ignore[type-var]
+
+
+def _convolve(convolution: nn.Module, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The convolution of maps side by side, one by one: kernels work on channels in sixteens, and 65 cost twice 64."""
+    assert isinstance(convolution, nn.Conv2d)
+    weights = convolution.weight.split([part.shape[1] for part in parts], dim=1)
+    result = F.conv2d(parts[0], weights[0], convolution.bias, padding=1)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        result = result + F.conv2d(part, weight, padding=1)
+    return result
 
 
 def _block(channels: int, width: int) -> nn.Sequential:

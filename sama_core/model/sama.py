@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,8 +14,8 @@ from torch import nn
 
 from sama_core.images import LOW_RES
 from sama_core.model.backbones.base import EMBED_DIM, GRID, Features
-from sama_core.model.guided_filter import guided_filter
-from sama_core.model.heads import DetailBranch, Head
+from sama_core.model.guided_filter import GuidedFilter
+from sama_core.model.heads import DetailBranch, Head, fold
 from sama_core.model.local_adapter import LocalAdapter
 from sama_core.model.mask_decoder import DECODER_LAYERS
 from sama_core.model.mvle import Mvle
@@ -33,6 +34,9 @@ _SHARPER, _STEEPER, _GUIDE_EPSILON = 3.0, 2.0, 1e-5
 _LEAST = 0.004
 #: Stock logits are squashed before a head sees them: their size says little beyond this.
 _PRIOR_SCALE = 4.0
+#: The whole 128×128 feature grid as a window of it, and how many of its cells around a window its logits depend on.
+_WHOLE = (slice(0, 2 * GRID), slice(0, 2 * GRID))
+_MARGIN = 4
 
 
 class ViewFeatures(NamedTuple):
@@ -49,6 +53,22 @@ class ViewFeatures(NamedTuple):
     local: torch.Tensor
     local_early: torch.Tensor
     high_res: tuple[torch.Tensor, ...] = ()
+
+
+class Seen(NamedTuple):
+    """All that prompts need of a picture, whatever they ask.
+
+    Attributes:
+        embedding: B×256×64×64, of the global view.
+        local: local tokens B×4×4096×local_dim, or None (`Sama.local_tokens`).
+        detail: shallow features of the fine picture, B×detail_channels×S×S, or None.
+        edges: the guided filter of the picture at the heads' resolution, or None.
+    """
+
+    embedding: torch.Tensor
+    local: torch.Tensor | None
+    detail: torch.Tensor | None
+    edges: GuidedFilter | None
 
 
 class SamaDecoded(NamedTuple):
@@ -183,6 +203,24 @@ class Sama(nn.Module):
             tokens = early if tokens is None else tokens + early
         return tokens
 
+    def seen(self, embedding: torch.Tensor, local: torch.Tensor | None, fine: torch.Tensor | None) -> Seen:
+        """What prompts need of a picture.
+
+        Args:
+            embedding: B×256×64×64.
+            local: what `local_tokens` gave.
+            fine: B×3×2S×2S normalised fine picture; needed with `detail_channels` or `guided_radius`.
+        """
+        modules, config = self.sama, self.config
+        detail = edges = None
+        if modules.detail is not None:
+            assert fine is not None
+            detail = modules.detail(fine)
+        if config.guided_radius:
+            assert fine is not None
+            edges = edges_of(fine, config.grid, config.guided_radius)
+        return Seen(embedding, local, detail, edges)
+
     def decode(
         self,
         task: Task,
@@ -195,49 +233,68 @@ class Sama(nn.Module):
         labels: torch.Tensor | None = None,
         fine: torch.Tensor | None = None,
     ) -> SamaDecoded:
+        """Answer one prompt for each picture, from `seen`'s arguments and `answer`'s."""
+        seen = self.seen(embedding, local, fine)
+        return self.answer(task, seen, sparse, dense, stock_logits, points, labels)
+
+    def answer(
+        self,
+        task: Task,
+        seen: Seen,
+        sparse: torch.Tensor,
+        dense: torch.Tensor,
+        stock_logits: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        window: tuple[slice, slice] = _WHOLE,
+    ) -> SamaDecoded:
         """Answer one prompt for each picture.
 
         Args:
             task: whose token and head answer.
-            embedding: B×256×64×64.
-            local: what `local_tokens` gave.
+            seen: the pictures.
             sparse, dense: what `PromptableSam.embed_prompts` gave.
             stock_logits: B×1×256×256, stock SAM's answer to the same prompt; needed with `residual` or `mask_prior`.
             points, labels: the prompt itself in model-input pixels; needed with `mask_prior`.
-            fine: B×3×2S×2S normalised fine picture; needed with `detail_channels` or `guided_radius`.
+            window: rows and columns of the 128×128 feature grid where the head answers; its logits are those of the
+                whole there, and say nothing is there (−5.5) elsewhere.
         """
-        hidden, image, local = self._transform(task, embedding, local, sparse, dense)
+        hidden, image, local = self._transform(task, seen.embedding, seen.local, sparse, dense)
         modules, config = self.sama, self.config
+        outer = _grown(window, _MARGIN)
         features = modules.narrow(modules.image_norm(image)).transpose(1, 2).unflatten(2, (GRID, GRID))
-        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        features = _part(F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False), outer)
         if local is not None:
             assert modules.local_norm is not None
-            features = features + tile(to_maps(modules.local_norm(local)))
+            features = features + _part(tile(to_maps(modules.local_norm(local))), outer)
         prior = None
         if config.mask_prior:
             assert stock_logits is not None and points is not None and labels is not None
             clicks = draw(points * (LOW_RES / self.sam.input_size), labels)[:, :2]
             prior = torch.cat([torch.tanh(stock_logits / _PRIOR_SCALE), clicks.to(stock_logits.dtype)], dim=1)
-        detail = None
-        if modules.detail is not None:
-            assert fine is not None
-            detail = modules.detail(fine)
+            prior = _part(prior, outer)
+        side = config.grid
+        details = []
+        if seen.detail is not None:
+            detail = seen.detail
+            if detail.shape[-1] != side:
+                detail = F.interpolate(detail, size=(side, side), mode="bilinear", align_corners=False)
+            details.append(_part(detail, outer))
         start = None
         if config.residual or config.guided_radius:
             assert stock_logits is not None
-            side = config.grid
             start = F.interpolate(stock_logits.float(), size=side, mode="bilinear", align_corners=False)
-            if config.guided_radius:
-                assert fine is not None
-                guided = follow_edges(start, fine, config.guided_radius)
-                drawn = 2 * guided - 1
+            if seen.edges is not None:
+                guided = _followed(seen.edges, start, _scaled(outer, side // (2 * GRID)))
+                details.append(2 * guided - 1)
                 start = torch.logit(guided)
-                detail = drawn if detail is None else torch.cat([F.interpolate(detail, size=side), drawn], dim=1)
+            else:
+                start = _part(start, outer)
         head = modules.heads[task]
-        logits = head(features, hidden[:, self.sam.mask_decoder.num_output_tokens], prior, detail).float()
+        logits = head(features, hidden[:, self.sam.mask_decoder.num_output_tokens], prior, details).float()
         if config.residual and start is not None:
             logits = logits + start
-        return SamaDecoded(logits, hidden, image)
+        return SamaDecoded(_placed(logits, outer, window), hidden, image)
 
     def sam_logits(self, decoded: SamaDecoded, high_res: tuple[torch.Tensor, ...] = ()) -> torch.Tensor:
         """What SAM's own mask tokens say after the adapters: B×4×256×256. An untrained SAMA gives stock SAM's masks.
@@ -289,11 +346,56 @@ def follow_edges(logits: torch.Tensor, fine: torch.Tensor, radius: int) -> torch
     Returns:
         B×1×R×R float32 in 0.004..0.996.
     """
-    side = logits.shape[-1]
+    return _followed(edges_of(fine, logits.shape[-1], radius), logits)
+
+
+def edges_of(fine: torch.Tensor, side: int, radius: int) -> GuidedFilter:
+    """The filter that carries `side` × `side` masks to a picture's edges; arguments as of `follow_edges`."""
     inside = F.adaptive_avg_pool2d((fine != 0).any(1, keepdim=True).float(), side).round()
     guide = F.adaptive_avg_pool2d(fine.float(), side) / 2
-    filtered = guided_filter(guide, torch.sigmoid(_SHARPER * logits), inside, radius, _GUIDE_EPSILON)
+    return GuidedFilter(guide, inside, radius, _GUIDE_EPSILON)
+
+
+def _followed(edges: GuidedFilter, logits: torch.Tensor, window: tuple[slice, slice] | None = None) -> torch.Tensor:
+    filtered = edges(torch.sigmoid(_SHARPER * logits), window)
     return (_STEEPER * (filtered - 0.5) + 0.5).clamp(_LEAST, 1 - _LEAST)
+
+
+def for_use(model: Sama) -> Sama:
+    """A trained model in evaluation mode that computes the same with fewer steps; not to be trained further."""
+    for head in model.sama.heads.values():
+        assert isinstance(head, Head)
+        fold(head)
+    return model
+
+
+def _grown(window: tuple[slice, slice], margin: int) -> tuple[slice, slice]:
+    rows, columns = (slice(max(0, part.start - margin), min(2 * GRID, part.stop + margin)) for part in window)
+    return rows, columns
+
+
+def _scaled(window: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
+    rows, columns = (slice(factor * part.start, factor * part.stop) for part in window)
+    return rows, columns
+
+
+def _part(maps: torch.Tensor, window: tuple[slice, slice]) -> torch.Tensor:
+    """The part of B×C×R×R maps that shows a window of the 128×128 grid."""
+    rows, columns = _scaled(window, maps.shape[-1] // (2 * GRID))
+    return maps[..., rows, columns]
+
+
+def _placed(logits: torch.Tensor, outer: tuple[slice, slice], window: tuple[slice, slice]) -> torch.Tensor:
+    """Logits of `outer` as those of the whole picture, taken where the window is."""
+    if window == _WHOLE:
+        return logits
+    factor = logits.shape[-1] // (outer[1].stop - outer[1].start)
+    side = 2 * GRID * factor
+    whole = logits.new_full((*logits.shape[:2], side, side), math.log(_LEAST / (1 - _LEAST)))
+    place = _scaled(window, factor)
+    own = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(place, _scaled(outer, factor), strict=True)]
+    whole[..., place[0], place[1]] = logits[..., own[0], own[1]]
+    return whole
 
 
 def assemble(overview: Features, local: dict[int, Features]) -> ViewFeatures:

@@ -82,6 +82,18 @@ def test_a_later_engine_finds_the_embedding_on_disk_and_answers_the_same(weights
     np.testing.assert_array_equal(*answers)
 
 
+def test_what_is_kept_of_a_picture_is_never_taken_for_another(engine, photo):
+    """Heads are shown what was prepared of the picture before, and only of that."""
+    prompt = Prompt([(100, 60)], [1])
+    engine.set_image(photo)
+    first = engine.predict_logits(prompt, "segmentation")[0]
+    engine.set_image(np.ascontiguousarray(photo[::-1]))
+    other = engine.predict_logits(prompt, "segmentation")[0]
+    assert not np.array_equal(first, other)
+    engine.set_image(photo)
+    np.testing.assert_array_equal(engine.predict_logits(prompt, "segmentation")[0], first)
+
+
 def test_one_changed_pixel_is_another_image(engine, photo):
     engine.set_image(photo)
     changed = photo.copy()

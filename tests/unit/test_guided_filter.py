@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from sama_core.inference.upsampling import fit_guided
+from sama_core.inference.guided import fit_guided
 from sama_core.model.guided_filter import guided_filter
 
 

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from sama_core.model.backbones.base import Features
+from sama_core.model.heads import Head, fold
 from sama_core.model.sam import PromptableSam
-from sama_core.model.sama import TASKS, Sama, SamaModules, follow_edges
+from sama_core.model.sama import TASKS, Sama, SamaModules, edges_of, follow_edges
 from sama_core.model.sama_config import LITE, SamaConfig
 from sama_core.model.views import (
     enlarge_input,
@@ -176,6 +177,63 @@ def test_the_start_of_the_heads_follows_the_pictures_edge_and_ignores_padding():
     masked = logits.clone()
     masked[..., 200:, :] = 8
     torch.testing.assert_close(follow_edges(masked, fine, 12)[..., :200, :], alpha[..., :200, :])
+
+
+@pytest.mark.parametrize("window", [(0, 40, 24, 64), (48, 128, 0, 128), (64, 72, 112, 120)])
+def test_a_window_of_a_trained_heads_answer_is_that_of_the_whole(window):
+    """The last layers of an untrained head say nothing, so they are drawn at random here."""
+    model = make(LITE).eval()
+    for head in model.sama.heads.values():
+        nn.init.normal_(head.token_mlp[-1].weight, std=0.1)  # type: ignore[index,union-attr]
+    top, bottom, left, right = window
+    x, fine = views()
+    with torch.inference_mode():
+        features = model.encode(x, fine)
+        sparse, dense = prompt(model)
+        stock = model.sam.decode(features.embedding, sparse, dense).logits[:, :1]
+        seen = model.seen(features.embedding, model.local_tokens(features), fine)
+        ask = ("segmentation", seen, sparse, dense, stock, POINTS, LABELS)
+        whole = model.answer(*ask).logits  # type: ignore[arg-type]
+        part = model.answer(*ask, window=(slice(top, bottom), slice(left, right))).logits  # type: ignore[arg-type]
+    place = (..., slice(4 * top, 4 * bottom), slice(4 * left, 4 * right))
+    assert whole.std() > 0.01
+    torch.testing.assert_close(part[place], whole[place], atol=1e-3, rtol=0)
+    part = part.clone()
+    part[place] = -6
+    assert part.max() < -5
+
+
+def test_a_folded_head_answers_as_the_trained_one_did():
+    torch.manual_seed(3)
+    head = Head(dim=8, features_dim=6, channels=(5, 7), prior_channels=3, detail_channels=4, polish=1)
+    maps = torch.randn(2, 6, 16, 16), torch.randn(2, 8), torch.randn(2, 3, 32, 32)
+    details = torch.randn(2, 3, 64, 64), torch.randn(2, 1, 64, 64)
+    for _ in range(3):  # the normalisations learn their statistics
+        head(*maps, details)
+    head.eval()
+    with torch.inference_mode():
+        expected = head(*maps, details)
+        together = head(*maps, [torch.cat(details, 1)])
+        fold(head)
+        folded = head(*maps, details)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in head.modules())
+    torch.testing.assert_close(together, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(folded, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_window_of_a_mask_that_follows_edges_is_that_of_the_whole():
+    generator = torch.Generator().manual_seed(5)
+    fine = torch.randn(1, 3, 256, 256, generator=generator)
+    fine[..., 200:] = 0
+    mask = torch.rand(1, 1, 128, 128, generator=generator)
+    edges = edges_of(fine, 128, 12)
+    whole = edges(mask)
+    for rows, columns in (
+        (slice(0, 30), slice(40, 90)),
+        (slice(60, 128), slice(98, 128)),
+        (slice(62, 64), slice(2, 6)),
+    ):
+        torch.testing.assert_close(edges(mask, (rows, columns)), whole[..., rows, columns], atol=1e-5, rtol=1e-4)
 
 
 def test_the_local_views_reach_the_answer_through_the_adapters():
