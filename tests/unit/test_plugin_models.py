@@ -54,7 +54,7 @@ def test_a_running_engine_tells_what_it_has(engine, hello, names):
 
 def test_without_an_engine_the_folder_of_weights_tells(home):
     with ExitStack() as undo:
-        engine_process.write_record(EngineInfo(Path("/python"), "3.12", "0.1.0"), undo)
+        engine_process.write_record(EngineInfo(Path("/python"), "0.1.0"), undo)
         undo.pop_all()
     assert launch.models() == ["lite"]
     paths.weights_dir().mkdir()
