@@ -244,7 +244,9 @@ class Predictor:
         """
         sama = self.sama
         assert sama is not None, "callers look whether there are SAMA modules"
-        key = name, tuple(sorted(views)), device, torch.is_autocast_enabled(device.type)
+        one = torch.ones(1, 1, device=device)
+        # what products are computed in: that autocast is on is asked in another way in each version of PyTorch
+        key = name, tuple(sorted(views)), device, (one @ one).dtype
         if self._seen is None or self._seen[0] != key:
             self._seen = None
             here = {view: features.map(lambda part: part.to(device).float()) for view, features in views.items()}
