@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from sama_core.data.sets import load_rgb
-from sama_core.evaluation.heads import Contest
+from sama_core.evaluation.head_answers import Contest
 from sama_core.evaluation.matting_metrics import UNKNOWN, matting_errors
 from sama_core.images import Frame
 from sama_core.inference.guided import apply_linear, fit_guided

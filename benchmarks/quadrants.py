@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sama_core.data.sets import choose, find_entries
-from sama_core.evaluation.heads import Contest, Measured
+from sama_core.evaluation.head_answers import Contest, Measured
 from sama_core.inference.predictor import Predictor
 from sama_core.weights.registry import MODELS
 

@@ -16,7 +16,7 @@ from installer import cli, events, models, package
 from installer.events import Event, Finished, InstallError, ModelOffer, Planned
 from installer.removal import weight_files
 from installer.state import Manifest
-from installer.window.frame import Frame
+from installer.window.frame import PageFrame
 from installer.window.pages.check import CheckPage, LookingPage
 from installer.window.pages.endings import DonePage, FailurePage, RemovalPage, gimp_command, report, start_detached
 from installer.window.pages.models import ModelsPage
@@ -58,7 +58,7 @@ class Controller(QObject):
     def __init__(self, options: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.options = options
-        self.frame = Frame(ENTRIES)
+        self.frame = PageFrame(ENTRIES)
         self.looking, self.welcome, self.models = LookingPage(), WelcomePage(), ModelsPage()
         self.progress, self.check, self.done = ProgressPage(), CheckPage(), DonePage()
         self.failure, self.removal = FailurePage(), RemovalPage()

@@ -75,7 +75,7 @@ class _Content(QWidget):
         return super().event(event)
 
 
-class Frame(QDialog):
+class PageFrame(QDialog):
     """The window: a dialog, for Enter and Esc mean what they mean there. What buttons do is for the controller to say.
 
     Attributes:

@@ -126,26 +126,26 @@ def _clicks(args: argparse.Namespace) -> int:
 
 def _heads(args: argparse.Namespace) -> int:
     from sama_core.data.sets import choose, find_entries
-    from sama_core.evaluation import heads
+    from sama_core.evaluation import head_answers
     from sama_core.weights import registry
 
     adapters = {"SAMA": registry.info(args.model).adapter}
     if args.adapters:
         adapters = {name: Path(file) for name, _, file in (each.partition("=") for each in args.adapters)}
     counts = tuple(int(count) for count in args.clicks.split(","))
-    contest = heads.Contest(args.model, args.device, adapters, counts)
+    contest = head_answers.Contest(args.model, args.device, adapters, counts)
     if args.data:
         rows = []
         for row in contest.masks(choose(find_entries(args.data, "val"), args.photos)):
             rows.append(row)
             print(f"\r{row.photo}\033[K", end="", file=sys.stderr)
-        print("\n" + heads.table(rows, mattes=False))
+        print("\n" + head_answers.table(rows, mattes=False))
     if args.mattes:
         rows = []
         for row in contest.mattes(args.mattes, args.sheets):
             rows.append(row)
             print(f"\r{row.photo}\033[K", end="", file=sys.stderr)
-        print("\n" + heads.table(rows, mattes=True))
+        print("\n" + head_answers.table(rows, mattes=True))
     return 0
 
 

@@ -354,7 +354,7 @@ class Engine:
         picture = asked.picture
         tensors = PromptTensors(asked.prompt, picture.frame)
         return self._compute(
-            request, lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.dialogue)
+            request, lambda device: self._predictor.stock(picture.views[OVERVIEW], tensors, device, picture.turns)
         )
 
     def _look_closer(

@@ -9,7 +9,7 @@ import numpy as np
 
 from sama_core.images import Reduced, Window
 from sama_core.inference.deblocking import Grid, even_alpha, even_picture, find_grid
-from sama_core.inference.predictor import Dialogue, Predictor
+from sama_core.inference.predictor import Predictor, TurnCache
 from sama_core.inference.upsampling import Upsampler
 from sama_core.model.backbones.base import Features
 
@@ -33,7 +33,7 @@ class Picture:
         frame: how it lies in the model input.
         shown: how it lies in what the local views and the heads see.
         views: what is encoded, by number of the view.
-        dialogue: what stock SAM has answered about it.
+        turns: what stock SAM has answered about it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Picture:
         self.frame = predictor.frame(*rgb.shape[:2])
         self.shown = predictor.shows(*rgb.shape[:2])
         self.views: dict[int, Features] = {}
-        self.dialogue = Dialogue()
+        self.turns = TurnCache()
         self._predictor = predictor
         self._crops: OrderedDict[Window, Picture] = OrderedDict()
 

@@ -90,7 +90,7 @@ class StockAnswer(NamedTuple):
     before: np.ndarray | None
 
 
-class Dialogue:
+class TurnCache:
     """Stock SAM's latest answers about one picture, by `PromptTensors.key`."""
 
     #: 256 KB each; a dialogue is rarely longer, and a forgotten answer costs a decoding.
@@ -193,7 +193,7 @@ class Predictor:
     def _tensor(rgb: np.ndarray, device: torch.device) -> torch.Tensor:
         return torch.from_numpy(rgb.astype(np.float32)).permute(2, 0, 1).unsqueeze(0).to(device)
 
-    def stock(self, overview: Features, prompt: PromptTensors, device: torch.device, dialogue: Dialogue) -> StockAnswer:
+    def stock(self, overview: Features, prompt: PromptTensors, device: torch.device, kept: TurnCache) -> StockAnswer:
         """Stock SAM's answer.
 
         A user's clicks came one after the other, each correcting the answer before, so they are replayed. A click that
@@ -202,7 +202,7 @@ class Predictor:
         number of decodings grows with the logarithm of the number of clicks.
 
         Args:
-            dialogue: what was answered about this picture before; the next click costs one decoding, not all of them.
+            kept: what was answered about this picture before; the next click costs one decoding, not all of them.
         """
         seen = overview.map(lambda part: part.to(device).float())
         logits, answer = prompt.logits, None
@@ -216,13 +216,13 @@ class Predictor:
                     continue
             turns, waiting = turns + 1, 0
             key = prompt.key(number)
-            answer = dialogue.get(key)
+            answer = kept.get(key)
             if answer is None:
                 sparse, dense = self.sam.embed_prompts(*prompt.first(number, logits, device))
                 decoded = self.sam.decode(seen.embedding, sparse, dense, seen.high_res)
                 score = float(decoded.iou[0, 0].float().clamp(0, 1) * decoded.presence[0].float())
                 answer = StockAnswer(decoded.logits[0, 0].float().cpu().numpy(), score, logits)
-                dialogue.put(key, answer)
+                kept.put(key, answer)
             logits = answer.logits
         assert answer is not None
         return answer

@@ -25,7 +25,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """A view of a photo: `scale` fine pixels per photo pixel, its left top corner in photo pixels, its fine size."""
 
     scale: float
@@ -51,7 +51,7 @@ class Window:
 
 def object_window(
     mask: np.ndarray, size: int, share: tuple[float, float], inside: bool, rng: np.random.Generator
-) -> Window:
+) -> Crop:
     """Choose a window, long side `size`, in which the object takes up about a share of the frame drawn from `share`.
 
     A side of the photo that the object touches stays outside the window, so that the photo's edge never cuts the
@@ -85,7 +85,7 @@ def object_window(
             start = min(start, photo - window)
         return start
 
-    return Window(
+    return Crop(
         scale,
         place(left, right, width / scale, photo_w, at_left, at_right),
         place(top, bottom, height / scale, photo_h, at_top, at_bottom),
@@ -95,7 +95,7 @@ def object_window(
     )
 
 
-def background_window(photo: tuple[int, int], height: int, width: int, rng: np.random.Generator) -> Window:
+def background_window(photo: tuple[int, int], height: int, width: int, rng: np.random.Generator) -> Crop:
     """Choose a window of height × width fine pixels on a photo of h×w pixels that serves as a background.
 
     Three in four show the photo enlarged until it covers the frame; the others show it near its own size, mirrored
@@ -105,7 +105,7 @@ def background_window(photo: tuple[int, int], height: int, width: int, rng: np.r
     cover = max(height / photo_h, width / photo_w)
     scale = cover * rng.uniform(1.0, 1.4) if rng.random() < 0.75 else rng.uniform(0.9, 1.6)
     free_y, free_x = photo_h - height / scale, photo_w - width / scale
-    return Window(scale, free_x * rng.random(), free_y * rng.random(), height, width, bool(rng.random() < 0.5))
+    return Crop(scale, free_x * rng.random(), free_y * rng.random(), height, width, bool(rng.random() < 0.5))
 
 
 def _frame_size(aspect: float | None, size: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -15,8 +15,8 @@ from sama_core.data.pairs import PICTURE_SUFFIXES, Pair, detect_layout, find_pai
 from sama_core.data.sets import MIN_SHARE, find_entries, load_rgb
 from sama_core.errors import DatasetError
 from sama_core.training.compositing import (
+    Crop,
     Layer,
-    Window,
     background_window,
     composite,
     extend_colours,
@@ -254,10 +254,10 @@ def _reduced(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _whole(height: int, width: int, side: int, rng: np.random.Generator) -> Window:
+def _whole(height: int, width: int, side: int, rng: np.random.Generator) -> Crop:
     scale = side / max(height, width)
     shown = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return Window(scale, 0.0, 0.0, shown[0], shown[1], bool(rng.random() < 0.5))
+    return Crop(scale, 0.0, 0.0, shown[0], shown[1], bool(rng.random() < 0.5))
 
 
 def _matting_sample(

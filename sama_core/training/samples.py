@@ -13,9 +13,9 @@ from sama_core.data.sets import MIN_SHARE, Entry, load_objects, load_rgb, load_t
 from sama_core.errors import ConfigError, DatasetError
 from sama_core.training import procedural, pseudo_alpha
 from sama_core.training.compositing import (
+    Crop,
     Grain,
     Layer,
-    Window,
     background_window,
     composite,
     extend_colours,
@@ -245,7 +245,7 @@ class MattingSource:
         return made if (made.target >= _OPAQUE * 255).mean() >= _MIN_OPAQUE else None
 
 
-def outlined(rgb: np.ndarray, mask: np.ndarray, window: Window) -> Layer:
+def outlined(rgb: np.ndarray, mask: np.ndarray, window: Crop) -> Layer:
     """An object as a shape for drawn alphas: its outline smooth, its colours carried outwards.
 
     Args:
@@ -288,7 +288,7 @@ def cut_object(
     pick = rng.integers(len(ys))
     left = np.clip(xs[pick] - shown_w / scale * rng.uniform(0.2, 0.8), 0, max(0.0, width - shown_w / scale))
     top = np.clip(ys[pick] - shown_h / scale * rng.uniform(0.2, 0.8), 0, max(0.0, height - shown_h / scale))
-    window = Window(scale, float(left), float(top), shown_h, shown_w, bool(rng.random() < 0.5))
+    window = Crop(scale, float(left), float(top), shown_h, shown_w, bool(rng.random() < 0.5))
     shown = window.show(coverage.astype(np.float32), cv2.INTER_LINEAR)
     if shown.sum() < 0.25 * len(ys) * scale * scale or shown.mean() < MIN_SHARE:
         return None

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sama_core.images import Frame
-from sama_core.inference.predictor import Dialogue, Predictor, PromptTensors
+from sama_core.inference.predictor import Predictor, PromptTensors, TurnCache
 from sama_core.model.backbones.base import Features
 from sama_core.prompts import Prompt
 
@@ -52,10 +52,10 @@ def clicks_on_the_disk(count: int) -> np.ndarray:
     return np.stack([256 + radius * np.cos(angle), 256 + radius * np.sin(angle)], 1)
 
 
-def turns_of(decoder: Decoder, prompt: Prompt, dialogue: Dialogue | None = None) -> list[tuple[int, float | None]]:
+def turns_of(decoder: Decoder, prompt: Prompt, dialogue: TurnCache | None = None) -> list[tuple[int, float | None]]:
     before = len(decoder.turns)
     tensors = PromptTensors(prompt.validated(SIDE, SIDE), FRAME)
-    predictor_with(decoder).stock(HERE, tensors, CPU, Dialogue() if dialogue is None else dialogue)
+    predictor_with(decoder).stock(HERE, tensors, CPU, TurnCache() if dialogue is None else dialogue)
     return decoder.turns[before:]
 
 
@@ -93,7 +93,7 @@ def clicks_before(turn: tuple[int, float | None], turns: list[tuple[int, float |
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_one_click_more_costs_one_decoding_and_asks_the_same_as_all_at_once(stubborn):
     points, labels = clicks_on_the_disk(40), [1] * 40
-    decoder, dialogue = Decoder(stubborn), Dialogue()
+    decoder, dialogue = Decoder(stubborn), TurnCache()
     costs = [len(turns_of(decoder, Prompt(points[:n], labels[:n]), dialogue)) for n in range(1, 41)]
     assert set(costs) == {1}
     grown = decoder.turns[-1]

@@ -37,7 +37,7 @@ class CheckPage(Page):
         self.body.addWidget(self._found)
         self._running = StepList()
         self.body.addWidget(self._running)
-        self.picture = Picture("The sample photo, with what the engine found on it")
+        self.picture = TrialPicture("The sample photo, with what the engine found on it")
         self._caption: QLabel = label("What the clicks on a sample photo found:", "muted")
         pictured = QVBoxLayout()
         pictured.addWidget(self._caption)
@@ -76,7 +76,7 @@ class CheckPage(Page):
             self.say("Not everything works yet", "What was installed stays in place. Put this right, then try again.")
 
 
-class Picture(QWidget):
+class TrialPicture(QWidget):
     """Shows a picture file, with round corners."""
 
     def __init__(self, description: str) -> None:
