@@ -77,6 +77,8 @@ class _Found(NamedTuple):
     prediction: _Prediction
     score: float
     low_res_logits: np.ndarray
+    notes: tuple[str, ...]
+    device: str | None
 
 
 class Engine:
@@ -118,6 +120,8 @@ class Engine:
         self._used = self._device
         self._matting_stand_in: Engine | None = None
         self._refiner: Refiner | None = None
+        #: the latest question and what was found: a matte after a selection by the same clicks asks it again
+        self._latest: tuple[tuple, _Found] | None = None
         #: how many images the network has encoded; cache hits and crops do not count
         self.encodes = 0
 
@@ -244,7 +248,7 @@ class Engine:
         current = self._require_image()
         prompt = prompt.validated(current.frame.height, current.frame.width)
         found = self._find(current, prompt, task, Request())
-        return found.prediction.logits, found.score
+        return found.prediction.logits.copy(), found.score
 
     def _require_image(self) -> Picture:
         if self._current is None:
@@ -267,7 +271,8 @@ class Engine:
         return Answer(
             alpha=alpha,
             score=found.score,
-            low_res_logits=found.low_res_logits,
+            # what the caller does with it is not to change a later answer
+            low_res_logits=found.low_res_logits.copy(),
             notes=request.notes,
             foreground=foreground,
             seconds={"encode": 0.0, **request.seconds},
@@ -326,6 +331,13 @@ class Engine:
         self, current: Picture, prompt: Prompt, task: Task | None, request: Request, closer: bool = False
     ) -> _Found:
         """What the networks say to a validated prompt; `closer` allows further looks where they are of use."""
+        question = current.name, prompt.digest(), task, closer
+        if self._latest is not None and self._latest[0] == question:
+            found = self._latest[1]
+            for text in found.notes:
+                request.note(text)
+            request.device = found.device
+            return found
         with request.step("decode"):
             request.progress(0.2, "Finding the object")
             asked = _Question(current, prompt)
@@ -338,7 +350,9 @@ class Engine:
             request.note(
                 "The model found nothing there. Click in the middle of the thing you want, or draw a box around it."
             )
-        return _Found(prediction, stock.score, low_res)
+        found = _Found(prediction, stock.score, low_res, tuple(request.notes), request.device)
+        self._latest = question, found
+        return found
 
     def _mask_of(self, asked: _Question, stock: StockAnswer, task: Task | None, request: Request) -> _Prediction:
         """The answer of the head for a task, or what stands in for it where there is none, with a note."""

@@ -592,3 +592,39 @@ def test_a_further_click_costs_one_decoding_and_answers_as_a_dialogue_from_the_s
     finally:
         engine._predictor.sam.decode = decode
     np.testing.assert_array_equal(kept, fresh)
+
+
+def test_a_matte_by_the_clicks_of_a_selection_asks_the_networks_nothing(weights, adapter, photo, monkeypatch):
+    def fresh():
+        made = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights, adapter=adapter)
+        made.set_image(photo)
+        return made
+
+    engine, points = fresh(), np.array([(100.5, 60.5)], np.float32)
+    selection = engine.select(Prompt(points, [1]))
+    selection.low_res_logits[:] = 9
+    asked = []
+    stock = engine._predictor.stock
+    monkeypatch.setattr(engine._predictor, "stock", lambda *args: asked.append(1) or stock(*args))
+    matte = engine.matte(Prompt([(100.5, 60.5)], [1]), method="closed-form")
+    assert not asked
+    alone = fresh().matte(Prompt(points, [1]), method="closed-form")
+    # two engines compute the same to a rounding error
+    assert np.abs(matte.alpha.astype(int) - alone.alpha).max() <= 1
+    np.testing.assert_allclose(matte.low_res_logits, alone.low_res_logits, atol=1e-3)
+    assert matte.notes == alone.notes and matte.score == pytest.approx(alone.score, abs=1e-4)
+    # the same array with another click in it is another question, and so is the same click on another picture
+    points[0] = 40.5, 30.5
+    engine.select(Prompt(points, [1]))
+    assert len(asked) == 1
+    engine.set_image(photo[::-1].copy())
+    engine.select(Prompt(points, [1]))
+    assert len(asked) == 2
+
+
+def test_what_was_noted_is_noted_again_where_an_answer_is_asked_for_twice(weights, photo):
+    engine = Engine(device="cpu", cache=EmbeddingCache(None), weights=weights, adapter=None)
+    engine._predictor.sama = None
+    engine.set_image(photo)
+    first, second = (engine.select(Prompt([(100.5, 60.5)], [1])) for _ in range(2))
+    assert first.notes and second.notes == first.notes and second.device == first.device

@@ -47,3 +47,23 @@ def test_an_unusable_prompt_says_what_to_do(prompt, words):
 def test_a_mask_of_bytes_is_inside_above_127():
     mask = np.array([[0, 127, 128, 255]], np.uint8)
     assert np.asarray(Prompt(mask=mask).validated(1, 4).mask).tolist() == [[False, False, True, True]]
+
+
+def test_a_digest_tells_prompts_apart():
+    mask = np.zeros((20, 30), bool)
+    mask[3:9, 4:8] = True
+    prompts = [
+        Prompt([(3, 4)], [1]),
+        Prompt([(3, 4), (5, 6)], [1, 0]),
+        Prompt([(4, 3)], [1]),
+        Prompt([(3, 4), (5, 6)], [1, 1]),
+        Prompt(box=(3, 4, 9, 9)),
+        Prompt([(3, 4)], [1], (3, 4, 9, 9)),
+        Prompt([(3, 4)], [1], mask=mask),
+        Prompt([(3, 4)], [1], mask=~mask),
+        Prompt([(3, 4)], [1], low_res_logits=np.zeros((256, 256), np.float32)),
+    ]
+    digests = [prompt.validated(20, 30).digest() for prompt in prompts]
+    assert len(set(digests)) == len(prompts)
+    assert [prompt.validated(20, 30).digest() for prompt in prompts] == digests
+    assert Prompt([(3.0, 4.0)], [True]).validated(20, 30).digest() == digests[0]
