@@ -14,7 +14,8 @@ from sandbox import GimpSession
 from sama_core import Engine, Prompt
 from sama_core.inference.embedding_cache import EmbeddingCache
 
-PHOTO = Path(__file__).resolve().parents[2] / "demo" / "photos" / "chelsea.png"
+PROJECT = Path(__file__).resolve().parents[2]
+PHOTO = PROJECT / "demo" / "photos" / "chelsea.png"
 CLICKS = [(110.0, 60.0), (120.0, 190.0), (250.0, 180.0)]
 
 OPEN = """
@@ -74,3 +75,17 @@ def test_further_clicks_send_and_encode_nothing_and_the_alpha_is_the_engines(
     # two processes may add in another order: a last bit of float32 is no difference
     assert np.abs(written.astype(int) - expected).max() <= 1
     assert 0.3 < (written > 127).mean() < 0.95
+
+
+def test_the_guides_script_does_what_it_says(gimp: GimpSession, photo: Path):
+    guide = (PROJECT / "docs" / "guide.md").read_text(encoding="utf-8")
+    script = guide.split("```python\n")[1].split("```")[0]
+    result = photo.with_name("cut.png")
+    for place, file in (("/home/me/photo.png", photo), ("/home/me/cut.png", result)):
+        assert place in script
+        script = script.replace(place, str(file))
+    gimp.run(script + "\nimage.delete()")
+    with Image.open(result) as cut:
+        assert cut.mode in ("RGBA", "LA")
+        alpha = np.asarray(cut.getchannel("A"))
+    assert alpha[60, 110] > 250 and alpha[180, 250] > 250 and 0.1 < (alpha > 127).mean() < 0.9
