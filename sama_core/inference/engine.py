@@ -284,7 +284,8 @@ class Engine:
         """Make a picture the current one, encoded; the one before stays where this fails."""
         picture = Picture(rgb, name, self._predictor)
         self._look(picture, [OVERVIEW], request, 0.0, "Looking at the picture")
-        self._current = picture
+        # what was found in the picture before is not to keep it in memory
+        self._current, self._latest = picture, None
         return picture
 
     def _look(self, current: Picture, views: list[int], request: Request, fraction: float, text: str) -> None:
@@ -332,13 +333,13 @@ class Engine:
     ) -> _Found:
         """What the networks say to a validated prompt; `closer` allows further looks where they are of use."""
         question = current.name, prompt.digest(), task, closer
-        if self._latest is not None and self._latest[0] == question:
-            found = self._latest[1]
-            for text in found.notes:
-                request.note(text)
-            request.device = found.device
-            return found
         with request.step("decode"):
+            if self._latest is not None and self._latest[0] == question:
+                found = self._latest[1]
+                for text in found.notes:
+                    request.note(text)
+                request.device = found.device
+                return found
             request.progress(0.2, "Finding the object")
             asked = _Question(current, prompt)
             stock = self._ask_stock(asked, request)

@@ -59,10 +59,11 @@ def assert_claims_are_true(machine: Machine, profile: Path) -> None:
 
 
 def assert_is_whole(plug_in: Path) -> None:
-    shipped = [file for file in PLUG_IN.iterdir() if file.is_file()]
-    assert {file.name: file.read_bytes() for file in plug_in.iterdir()} == {
-        file.name: file.read_bytes() for file in shipped
-    }
+    def files(folder: Path) -> dict[str, bytes]:
+        found = [file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+
+    assert files(plug_in) == files(PLUG_IN) and (plug_in / "sama" / "__init__.py").is_file()
     assert os.access(plug_in / "sama_select.py", os.X_OK)
 
 
