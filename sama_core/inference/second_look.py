@@ -98,19 +98,22 @@ class Looks:
         return look
 
     def _beginning(self, logits: np.ndarray) -> Look | None:
-        photo, long = self._photo, self._long
-        strip = _OF_THE_STRIP * min(photo.height, photo.width)
-        start = None
-        if strip <= SHARE * long and not self._near:
-            start = _window_around(self._prompt, photo, strip)
-        elif self._near or (is_much_reduced(photo) and not finds_something(logits, photo)):
-            start = _window_around(self._prompt, photo, self._start)
-        if start is not None:
-            return Look(start, closer=False)
+        photo, strip = self._photo, _OF_THE_STRIP * min(self._photo.height, self._photo.width)
         if self._near:
-            return None
+            return self._around_prompt(self._start)
+        look = None
+        if strip <= SHARE * self._long:
+            look = self._around_prompt(strip)
+        elif is_much_reduced(photo) and not finds_something(logits, photo):
+            look = self._around_prompt(self._start)
+        if look is not None:
+            return look
         window = window_for(logits, photo, self._prompt)
         return None if window is None else Look(window, closer=True)
+
+    def _around_prompt(self, side: float) -> Look | None:
+        window = _window_around(self._prompt, self._photo, side)
+        return None if window is None else Look(window, closer=False)
 
     def _further(self, logits: np.ndarray, frame: Frame) -> Look | None:
         seen = self._seen

@@ -93,9 +93,13 @@ def unfilled() -> Iterator[None]:
         yield
 
 
+#: What the functions of `nn.init` that are not seen as a whole fill with.
+_FILLS = frozenset({"normal_", "uniform_", "zero_", "fill_", "erfinv_", "mul_", "add_", "clamp_"})
+
+
 class _Unfilled(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if func.__name__.endswith("_") and not func.__name__.endswith("__"):
+        if getattr(func, "__module__", "") == "torch.nn.init" or func.__name__ in _FILLS:
             # `nn.init`'s functions may name what they fill
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))

@@ -10,6 +10,7 @@ import torch
 
 from sama_core.model.backbones.efficientnet_lite import EfficientNetLite2
 from sama_core.model.mask_decoder import MaskDecoder
+from sama_core.weights.files import unfilled
 
 FIRST_ANSWER = """
 import sys
@@ -65,3 +66,12 @@ def test_the_body_of_lite_equals_timms(size, training):
     for mine, their in zip(ours.train(training)(pictures), theirs.train(training)(pictures), strict=True):
         torch.testing.assert_close(mine, their, rtol=1e-5, atol=1e-5)
     assert tuple(theirs.feature_info.channels()) == EfficientNetLite2.channels  # type: ignore[operator, union-attr]
+
+
+def test_a_network_built_without_numbers_is_one_in_all_else():
+    with unfilled():
+        layer = torch.nn.Linear(3, 5).requires_grad_(False)
+        bias = torch.nn.init.constant_(torch.nn.Parameter(torch.empty(4)), 2)
+    assert layer.weight.is_meta and bias.is_meta and not layer.weight.requires_grad
+    assert layer.weight.shape == (5, 3) and bias.shape == (4,)
+    assert torch.zeros(2).fill_(3).sum() == 6 and not torch.nn.Linear(2, 2).weight.is_meta
